@@ -1,0 +1,246 @@
+"""The only module that changes the file system: every change is whole, or it did not happen.
+
+Protocol: bytes go into a temporary beside the target, ``.tmp-<process>-<n>``, under a name that nobody else uses;
+then one rename puts them under the target's name (rename(2): atomic, whatever stood there before). A reader sees
+the old file, the new file, or no file, never a part of one.
+
+Who may call: the holder of the run's lock. Names of temporaries are unique all the same, so that a broken lock can
+mix up the order of two writes, but not their bytes.
+
+After a failure (ENOSPC, EIO, EACCES, EMFILE, an interrupt): the target is as it was, the temporary is gone, and the
+error is the system's own OSError with ``filename`` set to the target. After SIGKILL a temporary may be left;
+`remove_temporaries` sweeps, and no reader takes it for a document.
+
+``sync=True`` adds fsync(2) before the rename. It is needed where a rename *replaces* a file: XFS, btrfs and at times
+ext4 may otherwise leave an empty file after a power cut where hours of data stood. A new name risks nothing old.
+Renames themselves survive a power cut only once their folder is synced: `sync_folder`.
+
+Tests replace the name ``os`` of this module to fail, stall or kill at the n-th step of any operation.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+from typing import Callable, Iterable
+
+from mini_mlflow.disk.keys import TEMPORARY_PREFIX
+from mini_mlflow.errors import OutsideTreeError
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | getattr(os, "O_CLOEXEC", 0)
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_CAN_SYNC_FOLDERS = hasattr(os, "O_DIRECTORY")
+# Folders of some network and FUSE file systems cannot be synced; they say so, and promise nothing to rely on.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+
+
+def _new_prefix() -> str:
+    return TEMPORARY_PREFIX + os.urandom(6).hex() + "-"
+
+
+_prefix = _new_prefix()
+_next_serial: Callable[[], int] = itertools.count().__next__
+
+
+def renew_after_fork() -> None:
+    """A forked child draws its own prefix: with its parent's, both would count on through the same names."""
+    global _prefix
+    _prefix = _new_prefix()
+
+
+def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
+    """``folder/name`` holds exactly ``data``; with ``sync`` its bytes are on the medium before they get that name.
+
+    Args:
+        folder: an existing folder.
+        name: the file's name; whatever stands there is replaced, a symbolic link itself and not what it points to.
+        data: the whole content.
+        sync: fsync before the rename. False only where nothing stands under that name, or nothing need survive.
+
+    Raises:
+        OSError: with ``filename`` set; the old file is whole and no temporary is left.
+    """
+    temporary = "%s/%s%d" % (folder, _prefix, _next_serial())
+    descriptor = -1
+    try:
+        descriptor = os.open(temporary, _CREATE, 0o666)
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        if sync:
+            os.fsync(descriptor)
+        # close(2) may report what write(2) did not (NFS, quotas); it must not be called twice then.
+        closing, descriptor = descriptor, -1
+        os.close(closing)
+        os.replace(temporary, "%s/%s" % (folder, name))
+    except BaseException as error:
+        _discard(temporary, descriptor)
+        if isinstance(error, OSError):
+            raise _naming(error, os.path.join(folder, name))
+        raise
+
+
+class StagedFile:
+    """A file that has all its bytes but not yet its name: what can fail for want of space has been done.
+
+    For a change that must follow another one at once: the snapshot must not stand before ``meta.yaml`` says that the
+    run has ended, nor may a full disk keep it from standing there afterwards.
+    """
+
+    def __init__(self, folder: str, name: str, data: bytes, sync: bool) -> None:
+        self._folder, self._name = folder, name
+        self._staged = "%s%s%d" % (_prefix, "staged-", _next_serial())
+        write_file(folder, self._staged, data, sync)
+
+    def publish(self) -> None:
+        """The file stands under its name. Raises OSError (with ``filename``); it is still staged then."""
+        target = os.path.join(self._folder, self._name)
+        try:
+            os.replace(os.path.join(self._folder, self._staged), target)
+        except OSError as error:
+            raise _naming(error, target)
+
+    def discard(self) -> None:
+        """The staged bytes are gone, or left for the next sweep; nothing happens after `publish`."""
+        _discard(os.path.join(self._folder, self._staged), -1)
+
+
+def _discard(temporary: str, descriptor: int) -> None:
+    for step in ((lambda: os.close(descriptor)) if descriptor >= 0 else None, lambda: os.unlink(temporary)):
+        if step is not None:
+            try:
+                step()
+            except OSError:
+                # The first error is the one to tell; what cannot be swept now is swept by the next holder of the lock.
+                pass
+
+
+def _naming(error: OSError, path: str) -> OSError:
+    """The same error, naming the path the caller knows: write(2) and fsync(2) name none, open(2) the temporary."""
+    error.filename = path
+    error.filename2 = None
+    return error
+
+
+def sync_file(path: str) -> None:
+    """The bytes of the file ``path`` are on the medium.
+
+    Raises:
+        OSError: with ``filename`` set. After EIO the kernel may have dropped the bytes: the caller must not rely on
+            the file, a second fsync may report success (Rebello et al., "Can Applications Recover from fsync
+            Failures?", USENIX ATC 2020).
+    """
+    _sync(path, os.O_RDONLY | _BINARY | getattr(os, "O_CLOEXEC", 0))
+
+
+def sync_folder(path: str, missing_ok: bool = False) -> None:
+    """The names in the folder ``path`` are on the medium: renames and removals in it survive a power cut.
+
+    Args:
+        path: a folder.
+        missing_ok: nothing happens if there is no such folder.
+
+    Raises:
+        OSError: with ``filename`` set. Silently nothing where the system cannot sync folders (Windows).
+    """
+    if _CAN_SYNC_FOLDERS:
+        try:
+            _sync(path, os.O_RDONLY | _FOLDER)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC and not (missing_ok and error.errno == errno.ENOENT):
+                raise
+
+
+def _sync(path: str, flags: int) -> None:
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _naming(error, path)
+
+
+def create_folder(path: str) -> bool:
+    """``path`` is a real folder (not a link to one); True if this call made it. Its parent must exist.
+
+    Raises:
+        OutsideTreeError: a link or a file stands there.
+        OSError: with ``filename`` set.
+    """
+    try:
+        check_folder(path)
+        return False
+    except FileNotFoundError:
+        pass
+    try:
+        os.mkdir(path, 0o777)
+        return True
+    except FileExistsError:
+        check_folder(path)
+        return False
+
+
+def create_folders(path: str) -> None:
+    """``path`` and its missing parents are folders; existing parents may be links (a tree may live behind one)."""
+    os.makedirs(path, 0o777, exist_ok=True)
+
+
+def check_folder(path: str) -> None:
+    """Returns if ``path`` is a folder and no link to one: through a link, writes would leave the tree.
+
+    Raises:
+        OutsideTreeError: a symbolic link or something else stands there.
+        FileNotFoundError: nothing does.
+    """
+    mode = os.lstat(path).st_mode
+    if not stat.S_ISDIR(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
+        raise OutsideTreeError(errno.ENOTDIR, "is %s; remove it, it is not followed" % kind, path)
+
+
+def open_lock_file(path: str) -> int:
+    """A descriptor of the lock file ``path``, which exists from now on and is never written to.
+
+    Raises:
+        OSError: with ``filename`` set; ELOOP if a symbolic link stands there.
+    """
+    return os.open(path, _LOCK_FILE, 0o666)
+
+
+def remove_file(path: str) -> None:
+    """No file stands at ``path``. Raises OSError (with ``filename``) if one stays."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def remove_folder(path: str) -> bool:
+    """The empty folder ``path`` is gone; False if it was not empty, True also if there was none."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+def remove_temporaries(folder: str, names: Iterable[str]) -> None:
+    """Of ``names`` in ``folder``, the temporaries are gone. Only for the holder of the run's lock: nobody else's
+    temporary can be in use there, so each one found is what a killed writer left."""
+    for name in names:
+        if name.startswith(TEMPORARY_PREFIX):
+            try:
+                os.unlink(os.path.join(folder, name))
+            except OSError:
+                # Sweeping is a courtesy: a folder of that name, or a foreign owner, must not stop the writer.
+                pass

@@ -1,0 +1,134 @@
+"""Which keys and ids are allowed, and the file names that they become.
+
+Two gates. `check_key`, `check_run_id` and `check_experiment_id` are the public rule: what they let through is a
+legal file name on Linux, macOS and Windows as it is. `quote_key` stands below the public API and takes *any* text,
+so that a layer which knows other rules (MLflow's ``train/loss``) can store its keys: the result is one file name,
+never longer than a file system takes, never hidden from a listing, never mistaken for a temporary.
+
+Not guaranteed: two keys that differ only in case meet in one file where the file system folds case.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import Any
+
+from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError
+
+LIMIT_BYTES = 200
+TEMPORARY_PREFIX = ".tmp-"
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\<>:"|?*]')
+# Windows reserves these with any extension: "nul.json" opens the device.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\xb9\xb2\xb3]|conin\$|conout\$)(?:\.|\Z)", re.I)
+_TO_QUOTE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\<>:"|?*%]')
+# The names that nearly everybody uses skip the rest of quote_key. No device name is longer than four letters
+# but CONIN$, and "$" is not among these characters.
+_SAFE = re.compile(r"(?!(?:con|prn|aux|nul|com.|lpt.)(?:\.|\Z))[A-Za-z0-9_][A-Za-z0-9_.@ -]*\Z", re.I)
+_SAFE_CHARACTERS = 200
+_EXPERIMENT_ID_LIMIT = 2**63 - 1
+# "<name>.history" and "<name>.json" must stay within the 255 bytes that most file systems give a name.
+_QUOTED_LIMIT_BYTES = 230
+
+
+def check_key(key: Any, kind: str = "key") -> str:
+    """The key, if it may name a param, a metric or a tag.
+
+    Args:
+        key: a non-empty str of at most 200 bytes in UTF-8, without ``/ \\ < > : " | ? *`` and control characters, not
+            ``.`` or ``..``, not a Windows device name, no space at either end, no dot at the end.
+        kind: what the message calls it.
+
+    Raises:
+        InvalidTypeError: not a str.
+        InvalidKeyError: a str that breaks the rule; the message says which part of it.
+    """
+    if not isinstance(key, str):
+        raise InvalidTypeError("%s must be a str, not %s: %.80r" % (kind, type(key).__name__, key))
+    fault = _fault_of(key)
+    if fault is not None:
+        raise InvalidKeyError("%s %s: %.220r" % (kind, fault, key))
+    return str(key)
+
+
+def _fault_of(key: str) -> Any:
+    if not key:
+        return "cannot be empty"
+    if "/" in key or "\\" in key:
+        return "cannot contain slashes (use a dot or a dash to group names)"
+    if key in (".", ".."):
+        return "cannot be '.' or '..'"
+    if _FORBIDDEN.search(key):
+        return 'cannot contain any of < > : " | ? * or control characters'
+    if key[0].isspace() or key[-1].isspace() or key[-1] == ".":
+        return "cannot begin or end with a space or end with a dot"
+    if _DEVICE.match(key):
+        return "cannot be a device name of Windows"
+    try:
+        size = len(key.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "cannot contain lone surrogates (it is not valid Unicode)"
+    if size > LIMIT_BYTES:
+        return "cannot be longer than %d bytes in UTF-8 (it has %d)" % (LIMIT_BYTES, size)
+    return None
+
+
+def check_run_id(run_id: Any) -> str:
+    """The run id, if it may name a run's folder: the rule of `check_key`, less the names that the tree itself uses.
+
+    Raises:
+        InvalidTypeError: not a str.
+        InvalidKeyError: a str that breaks the rule.
+    """
+    checked = check_key(run_id, "run_id")
+    if checked.startswith(TEMPORARY_PREFIX) or checked.lower() == "experiment.yaml":
+        raise InvalidKeyError("run_id cannot be a name that the tree uses itself: %r" % checked)
+    return checked
+
+
+def check_experiment_id(experiment_id: Any) -> int:
+    """The experiment id as an int: an int from 0 to 2**63-1, or its plain decimal str.
+
+    Raises:
+        InvalidTypeError: neither an int (bool is none) nor a str.
+        InvalidValueError: negative, too large, or a str that is not such an int written plainly.
+    """
+    number = experiment_id
+    if isinstance(experiment_id, str):
+        # isdecimal() alone lets Arabic digits through, and int() takes "1_0" and " 1".
+        plain = experiment_id.isdecimal() and experiment_id.isascii() and len(experiment_id) <= 19
+        if not plain or str(int(experiment_id)) != experiment_id:
+            raise InvalidValueError("experiment_id must be an int >= 0 or its decimal str, not %.80r" % experiment_id)
+        number = int(experiment_id)
+    if isinstance(number, bool) or not hasattr(type(number), "__index__"):
+        raise InvalidTypeError("experiment_id must be an int, not %s: %.80r" % (type(number).__name__, number))
+    number = operator.index(number)
+    if not 0 <= number <= _EXPERIMENT_ID_LIMIT:
+        raise InvalidValueError("experiment_id must be from 0 to 2**63-1, not %.80s" % hex(number))
+    return int(number)
+
+
+def quote_key(key: str) -> str:
+    """The file name (without extension) of any text: itself where that is safe, else with ``%XX`` in it.
+
+    Different keys get different names. A name too long for a file system is cut and ends in ``%~`` and a hash of the
+    key. That cannot be turned back, which is why a document whose name is not its key carries the key.
+    """
+    if _SAFE.match(key) and len(key) <= _SAFE_CHARACTERS:
+        return key
+    # A leading ".tmp-" would be swept away as a leftover; "nul.json" is a device, whatever its extension.
+    first = 1 if key.startswith(TEMPORARY_PREFIX) or _DEVICE.match(key) else 0
+    quoted = _quote_all(key[:first]) + _TO_QUOTE.sub(lambda match: _quote_all(match.group()), key[first:])
+    name = quoted or "%"
+    raw = name.encode("utf-8")
+    if len(raw) <= _QUOTED_LIMIT_BYTES:
+        return name
+    import hashlib  # 2 ms that no ordinary key needs
+
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return raw[: _QUOTED_LIMIT_BYTES - 34].decode("utf-8", "ignore") + "%~" + digest
+
+
+def _quote_all(text: str) -> str:
+    return "".join("%%%02X" % byte for byte in text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,115 @@
+"""Every path of the tree, spelled once.
+
+::
+
+    mlruns/
+    ├── .locks/<experiment_id>/<run_id>.lock, .owner
+    └── <experiment_id>/<run_id>/
+        ├── meta.yaml   snapshot.json
+        ├── params/<key>.json   tags/<key>.json
+        ├── metrics/<key>.json  metrics/<key>.history/<first>-<last>.jsonl
+        └── log/<number>.json
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Optional, Tuple
+
+from mini_mlflow.disk.keys import TEMPORARY_PREFIX, quote_key
+from mini_mlflow.entities import RunAddress
+
+META = "meta.yaml"
+SNAPSHOT = "snapshot.json"
+LOG = "log"
+PARAMS = "params"
+METRICS = "metrics"
+TAGS = "tags"
+LOCKS = ".locks"
+
+_DOCUMENT_SUFFIX = ".json"
+_HISTORY_SUFFIX = ".history"
+_SEALED_SUFFIX = ".jsonl"
+
+
+def experiment_folder(root: str, experiment_id: int) -> str:
+    return os.path.join(root, str(experiment_id))
+
+
+def locks_folder(root: str, experiment_id: int) -> str:
+    return os.path.join(root, LOCKS, str(experiment_id))
+
+
+class RunPaths(NamedTuple):
+    """The folder of a run, and what stands in it."""
+
+    address: RunAddress
+    folder: str
+
+    @classmethod
+    def of(cls, address: RunAddress) -> RunPaths:
+        return cls(address, os.path.join(experiment_folder(address.root, address.experiment_id), address.run_id))
+
+    def ancestors(self) -> Tuple[str, ...]:
+        """The folders on the way from the tree's parent down to the run's, the run's own first."""
+        root = self.address.root
+        return (self.folder, os.path.dirname(self.folder), root, os.path.dirname(root))
+
+    @property
+    def meta(self) -> str:
+        return os.path.join(self.folder, META)
+
+    @property
+    def snapshot(self) -> str:
+        return os.path.join(self.folder, SNAPSHOT)
+
+    @property
+    def log(self) -> str:
+        return os.path.join(self.folder, LOG)
+
+    @property
+    def run_lock(self) -> str:
+        return self._lock(".lock")
+
+    @property
+    def owner_lock(self) -> str:
+        return self._lock(".owner")
+
+    def _lock(self, suffix: str) -> str:
+        return os.path.join(locks_folder(self.address.root, self.address.experiment_id), self.address.run_id + suffix)
+
+    def commit(self, number: int) -> str:
+        return "%s%slog%s%d.json" % (self.folder, os.sep, os.sep, number)
+
+    def kind_folder(self, kind: str) -> str:
+        return os.path.join(self.folder, kind)
+
+    def document(self, kind: str, key: str) -> str:
+        return os.path.join(self.folder, kind, quote_key(key) + _DOCUMENT_SUFFIX)
+
+    def history_folder(self, key: str) -> str:
+        return os.path.join(self.folder, METRICS, quote_key(key) + _HISTORY_SUFFIX)
+
+    def sealed(self, key: str, first: int, last: int) -> str:
+        return os.path.join(self.history_folder(key), sealed_name(first, last))
+
+
+def sealed_name(first: int, last: int) -> str:
+    return "%d-%d%s" % (first, last, _SEALED_SUFFIX)
+
+
+def commit_number(name: str) -> Optional[int]:
+    """The number of a commit's file name; None for any other name."""
+    stem, dot, suffix = name.partition(".")
+    return int(stem) if suffix == "json" and dot and stem.isdecimal() and len(stem) < 19 else None
+
+
+def document_stem(name: str) -> Optional[str]:
+    """The quoted key of a document's file name; None for folders' names, temporaries and foreign files."""
+    if not name.endswith(_DOCUMENT_SUFFIX) or name.startswith(TEMPORARY_PREFIX):
+        return None
+    return name[: -len(_DOCUMENT_SUFFIX)]
+
+
+def is_temporary(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)

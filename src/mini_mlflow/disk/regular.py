@@ -1,0 +1,92 @@
+"""Reading what stands in the tree: regular files and real folders only, and never waiting.
+
+A FIFO in the place of a document would block its reader for ever, a link would lead out of the tree, a device could
+do anything. So files are opened without following a link and without waiting, and are read only if they are regular.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import List
+
+from mini_mlflow.disk.atomic import check_folder
+from mini_mlflow.errors import OutsideTreeError
+
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def read_file(path: str) -> bytes:
+    """The whole content of the regular file ``path``.
+
+    Raises:
+        OutsideTreeError: a symbolic link, a folder, a FIFO or a device stands there.
+        OSError: with ``filename`` set.
+    """
+    return _read(path, None)
+
+
+def read_head(path: str, limit_bytes: int) -> bytes:
+    """The first ``limit_bytes`` of the regular file ``path``, or all of it. Raises as `read_file` does."""
+    return _read(path, limit_bytes)
+
+
+def _read(path: str, limit_bytes: object) -> bytes:
+    descriptor = open_regular(path)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OutsideTreeError(errno.EINVAL, "is not a regular file; it is not read", path)
+        wanted = limit_bytes if isinstance(limit_bytes, int) else status.st_size
+        data = os.read(descriptor, wanted)
+        if len(data) < wanted:
+            data += _read_on(descriptor, wanted - len(data))
+        return data
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _read_on(descriptor: int, wanted: int) -> bytes:
+    pieces = []
+    while wanted > 0:
+        piece = os.read(descriptor, wanted)
+        if not piece:
+            break
+        pieces.append(piece)
+        wanted -= len(piece)
+    return b"".join(pieces)
+
+
+def open_regular(path: str) -> int:
+    """A descriptor for reading ``path``, opened without following a link and without waiting. Raises as `read_file`."""
+    try:
+        return os.open(path, _READ)
+    except OSError as error:
+        # ELOOP is what Linux says of a link under O_NOFOLLOW, EMLINK what FreeBSD does; ENXIO is a socket.
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+            raise OutsideTreeError(error.errno, "is a link or a special file; it is not read", path) from None
+        raise
+
+
+def list_folder(path: str) -> List[str]:
+    """The names in the folder ``path``, in no order; none if there is no such folder.
+
+    Raises:
+        OutsideTreeError: a symbolic link or a file stands there.
+        OSError: with ``filename`` set.
+    """
+    try:
+        check_folder(path)
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,82 @@
+"""The vocabulary: statuses, settings, points and addresses, as values that cannot change."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Optional
+
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError
+
+RUNNING = "RUNNING"
+FINISHED = "FINISHED"
+FAILED = "FAILED"
+KILLED = "KILLED"
+#: What a reader reports of a run that says RUNNING although its owner is gone. Never written.
+CRASHED = "CRASHED"
+#: The same where this host cannot tell, since the owner lives on another one. Never written.
+UNKNOWN = "UNKNOWN"
+
+END_STATUSES = (FINISHED, FAILED, KILLED)
+
+#: The format that this version writes into ``meta.yaml`` and ``snapshot.json``.
+FORMAT = 1
+
+FSYNC_LEVELS = ("end", "always", "never")
+
+
+class Point(NamedTuple):
+    """One point of a metric's history.
+
+    Attributes:
+        step: the step it was logged with; its position in the history (from 0) where none was given.
+        value: the value; NaN and the infinities are ordinary values.
+        timestamp: milliseconds since the epoch, UTC.
+    """
+
+    step: int
+    value: float
+    timestamp: int
+
+
+class RunAddress(NamedTuple):
+    """Where a run stands: an absolute tree, an experiment's folder name, a run id. Already checked."""
+
+    root: str
+    experiment_id: int
+    run_id: str
+
+
+class Settings(NamedTuple):
+    """How hard a run tries.
+
+    Attributes:
+        fsync: ``"end"`` (an ended run survives a power cut), ``"always"`` (every returned call does) or ``"never"``.
+        lock_timeout_s: seconds that a call waits for the run's lock before it raises LockTimeout; always finite.
+    """
+
+    fsync: str = "end"
+    lock_timeout_s: float = 60.0
+
+
+def resolve_settings(fsync: Optional[str] = None, lock_timeout_s: Optional[float] = None) -> Settings:
+    """The settings that hold: the arguments, else ``MINI_MLFLOW_FSYNC`` / ``MINI_MLFLOW_LOCK_TIMEOUT_S``, else defaults.
+
+    Raises:
+        InvalidValueError: an unknown level, or a timeout that is not a finite number above zero.
+        InvalidTypeError: ``fsync`` is not a str, or the timeout not a number.
+    """
+    level = fsync if fsync is not None else os.environ.get("MINI_MLFLOW_FSYNC") or "end"
+    if not isinstance(level, str):
+        raise InvalidTypeError("fsync must be a str, one of %s, not %s" % (FSYNC_LEVELS, type(level).__name__))
+    if level not in FSYNC_LEVELS:
+        raise InvalidValueError("fsync must be one of %s, not %r" % (", ".join(map(repr, FSYNC_LEVELS)), level))
+    timeout = lock_timeout_s if lock_timeout_s is not None else os.environ.get("MINI_MLFLOW_LOCK_TIMEOUT_S") or 60.0
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, str)):
+        raise InvalidTypeError("lock_timeout_s must be a number of seconds, not %s" % type(timeout).__name__)
+    try:
+        seconds = float(timeout)
+    except (ValueError, OverflowError):
+        seconds = -1.0
+    if not 0.0 < seconds < 1e9:
+        raise InvalidValueError("lock_timeout_s must be a finite number of seconds above 0, not %r" % (timeout,))
+    return Settings(level, seconds)

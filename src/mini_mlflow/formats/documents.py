@@ -1,0 +1,190 @@
+"""The documents of a run: ``meta.yaml``, a param's or a tag's JSON, and the snapshot of an ended run.
+
+``meta.yaml`` is what a person reads first. We write it as flat ``key: value`` lines with JSON scalars, which are
+YAML too, and read such lines without PyYAML: a listing of live runs would spend most of its time there. Whatever else
+stands in the file (an editor's hand, 0.1.0, a nested value) goes through PyYAML's safe loader. Unknown keys are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, datetime
+from typing import Any, Dict, Mapping, NamedTuple
+
+from mini_mlflow.entities import FORMAT
+from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.formats.history import MetricDocument, parse_json
+from mini_mlflow.formats.values import Encoded, decode_value, dump_number, encode_text
+
+_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*): (.+)\Z")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# JSON leaves these as they are, YAML 1.1 takes them for line breaks, byte order marks or nothing printable.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+_LIMIT_BYTES = 1_000_000
+_LIMIT_NESTING = 100
+
+
+def dump_meta(meta: Mapping[str, Any]) -> bytes:
+    """``meta.yaml`` with the given keys, in their order."""
+    lines = ["%s: %s\n" % (_dump_meta_key(key), _to_yaml(_to_json(value))) for key, value in meta.items()]
+    return "".join(lines).encode("utf-8")
+
+
+def _dump_meta_key(key: Any) -> str:
+    if isinstance(key, str) and _PLAIN_KEY.match(key) and key.lower() not in _WORDS:
+        return key
+    return _to_yaml(_to_json(key))
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        # Another writer's YAML may hold what JSON cannot say (a date, a set, bytes): kept as text, not lost.
+        return json.dumps(str(value), ensure_ascii=False)
+
+
+def _to_yaml(text: str) -> str:
+    return _NOT_IN_YAML.sub(lambda match: "\\u%04x" % ord(match.group()), text)
+
+
+def parse_meta(data: bytes, path: str) -> Dict[str, Any]:
+    """The mapping in a ``meta.yaml``; dates and times come as ISO 8601 text.
+
+    Raises:
+        DamagedFileError: empty, torn, larger than 1 MB, not a mapping, or YAML that only an unsafe loader would take.
+    """
+    if len(data) > _LIMIT_BYTES:
+        raise DamagedFileError(path, "is larger than %d bytes" % _LIMIT_BYTES)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(path, "is not UTF-8: %s" % error) from None
+    meta = _parse_flat(text)
+    if meta is None:
+        meta = _parse_yaml(text, path)
+    if not isinstance(meta, dict) or not meta:
+        raise DamagedFileError(path, "holds no mapping" if text.strip("\0 \n") else "is empty")
+    return {key: _to_text(value) for key, value in meta.items()}
+
+
+def _parse_flat(text: str) -> Any:
+    meta: Dict[str, Any] = {}
+    # Not splitlines(): it also breaks at U+2028 and the like, which may stand within a JSON string of another writer.
+    for line in text.split("\n")[:-1]:
+        match = _LINE.match(line)
+        if match is None or match.group(1).lower() in _WORDS or match.group(1) in meta:
+            return None
+        try:
+            meta[match.group(1)] = json.loads(match.group(2))
+        except (ValueError, RecursionError):
+            return None
+    return meta if text.endswith("\n") else None
+
+
+def _parse_yaml(text: str, path: str) -> Any:
+    import yaml  # 20 ms, and not needed for what we wrote ourselves
+
+    # libyaml recurses on the C stack, where too deep a nesting kills the process; Python's own loader raises.
+    shallow = sum(text.count(mark) for mark in ("[", "{", "- ", "? ", "-\n", "?\n")) < _LIMIT_NESTING
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if shallow else yaml.SafeLoader
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise DamagedFileError(path, "is not the YAML of a run: %s" % first_line) from None
+
+
+def _to_text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "") + "Z"
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class ValueDocument(NamedTuple):
+    """A param or a tag as its document says it."""
+
+    key: str
+    value: Any
+    timestamp: str
+    commit: int
+
+
+def dump_value_document(key: str, encoded: Encoded, timestamp: str, commit: int) -> bytes:
+    """The document of a param or a tag."""
+    nonfinite = ', "nonfinite": ' + encoded.nonfinite if encoded.nonfinite else ""
+    text = '{"value": %s, "timestamp": "%s", "key": %s, "commit": %d%s}\n'
+    return (text % (encoded.json, timestamp, encode_text(key), commit, nonfinite)).encode("utf-8")
+
+
+def parse_value_document(data: bytes, path: str, key: str) -> ValueDocument:
+    """The param or tag in ``data``; ``key`` is what its file's name says. Raises DamagedFileError."""
+    fields = parse_json(data, path)
+    if "value" not in fields:
+        raise DamagedFileError(path, 'has no field "value"')
+    commit, own_key, timestamp = fields.get("commit", 0), fields.get("key", key), fields.get("timestamp", "")
+    return ValueDocument(
+        own_key if isinstance(own_key, str) else key,
+        decode_value(fields["value"], fields.get("nonfinite")),
+        timestamp if isinstance(timestamp, str) else "",
+        commit if isinstance(commit, int) else 0,
+    )
+
+
+class Snapshot(NamedTuple):
+    """An ended run in one file.
+
+    Attributes:
+        metadata: what ``meta.yaml`` says.
+        params, tags: key to value.
+        metrics: key to ``{"value", "step", "timestamp", "count", "min", "max"}``, the timestamp in milliseconds.
+    """
+
+    metadata: Dict[str, Any]
+    params: Dict[str, Any]
+    tags: Dict[str, Any]
+    metrics: Dict[str, Dict[str, Any]]
+
+
+def dump_snapshot(
+    metadata: Mapping[str, Any],
+    values: Mapping[str, Mapping[str, Encoded]],
+    metrics: Mapping[str, MetricDocument],
+) -> bytes:
+    """``snapshot.json``; ``values`` maps "params" and "tags" to their keys' encoded values."""
+    parts = ['"format": %d' % FORMAT, '"metadata": ' + _to_yaml(_to_json(dict(metadata)))]
+    for kind in ("params", "tags"):
+        pairs = ("%s: %s" % (encode_text(key), encoded.json) for key, encoded in values[kind].items())
+        parts.append('"%s": {%s}' % (kind, ", ".join(pairs)))
+    lines = ("%s: %s" % (encode_text(key), _dump_summary(document)) for key, document in metrics.items())
+    parts.append('"metrics": {%s}' % ", ".join(lines))
+    marked = ('"%s/%s' % (kind, encode_text(key)[1:] + ": " + encoded.nonfinite)
+              for kind in ("params", "tags") for key, encoded in values[kind].items() if encoded.nonfinite)
+    parts.append('"nonfinite": {%s}' % ", ".join(marked))
+    return ("{%s}\n" % ",\n".join(parts)).encode("utf-8")
+
+
+def _dump_summary(document: MetricDocument) -> str:
+    numbers = [dump_number(item) if isinstance(item, float) else json.dumps(item)
+               for item in (document.value, document.minimum, document.maximum)]
+    text = '{"value": %s, "step": %d, "timestamp": %d, "count": %d, "min": %s, "max": %s}'
+    return text % (numbers[0], document.step, document.timestamp, document.count, numbers[1], numbers[2])
+
+
+def parse_snapshot(data: bytes, path: str) -> Snapshot:
+    """The snapshot in ``data``. Raises DamagedFileError; a snapshot is derived, so its reader goes to the documents."""
+    fields = parse_json(data, path)
+    if fields.get("format") != FORMAT:
+        raise DamagedFileError(path, "has format %r, this version reads %d" % (fields.get("format"), FORMAT))
+    parts = [fields.get(name) for name in ("metadata", "params", "tags", "metrics")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise DamagedFileError(path, "lacks one of metadata, params, tags, metrics")
+    snapshot = Snapshot(*parts)  # type: ignore[arg-type]
+    for place, nonfinite in fields.get("nonfinite", {}).items():
+        kind, _, key = place.partition("/")
+        values = fields[kind] if kind in ("params", "tags") else {}
+        if key in values:
+            values[key] = decode_value(values[key], nonfinite)
+    return snapshot

@@ -1,0 +1,269 @@
+"""A metric's document, its points and its sealed files; pure, bytes in and out.
+
+A document is JSON laid out by lines, so that writers and readers can use its first line, or carry its points over,
+without parsing them::
+
+    {"value": 0.12, "step": 11999, ..., "count": 12000, "commit": 12040, "sealed": ["0-8191"], "points": [
+    [8192, 0.13, 1763882110123],
+    [11999, 0.12, 1763882110131]]}
+
+The newest points stand in the document, older ones in sealed files named by the positions they hold
+(``0-8191.jsonl``, a point a line, never changed again). When enough of one size have gathered they are merged into
+the next size, so that the number of files grows with the logarithm of the history up to `_LARGEST_SEALED` points a
+file, and each point is rewritten at most twice. (The idea is O'Neil et al., "The Log-Structured Merge-Tree", 1996.)
+
+A document at commit n holds exactly the points of the commits up to n. That makes folding idempotent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from mini_mlflow.entities import Point
+from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.formats.times import iso_to_ms, ms_to_iso
+from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
+
+#: A document is sealed when it has gathered this many points.
+SEAL_AT = 1024
+_FAN = 8
+_LARGEST_SEALED = SEAL_AT * _FAN * _FAN
+
+_OPENING = b'"points": ['
+_CLOSING = b"]}\n"
+_OWN_FIELDS = frozenset("value step timestamp count commit min max sealed points key".split())
+
+Range = Tuple[int, int]
+#: (value, step or None for "its position", timestamp in ms), in commit order.
+NewPoint = Tuple[float, Optional[int], int]
+
+
+class MetricDocument(NamedTuple):
+    """One metric as its document says it. ``points`` are the lines of the newest points, as they stand in the file."""
+
+    key: str
+    count: int = 0
+    commit: int = 0
+    value: Any = None
+    step: int = 0
+    timestamp: int = 0
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    sealed: Tuple[Range, ...] = ()
+    points: bytes = b""
+    extra: Tuple[Tuple[str, Any], ...] = ()
+
+    @property
+    def sealed_count(self) -> int:
+        """How many of the points stand in sealed files."""
+        return self.sealed[-1][1] + 1 if self.sealed else 0
+
+    def appended(self, new: Sequence[NewPoint], commit: int) -> MetricDocument:
+        """The same metric with further points, at ``commit``. A point without a step gets its position as its step."""
+        lines = [self.points] if self.points else []
+        count, low, high = self.count, self.minimum, self.maximum
+        value, step, time_ms = self.value, self.step, self.timestamp
+        for value, given_step, time_ms in new:
+            step = count if given_step is None else given_step
+            lines.append(b"[%d, %s, %d]" % (step, dump_number(value).encode("ascii"), time_ms))
+            count += 1
+            if value == value:
+                low = value if low is None or value < low else low
+                high = value if high is None or value > high else high
+        return self._replace(
+            count=count,
+            commit=commit,
+            value=value,
+            step=step,
+            timestamp=time_ms,
+            minimum=low,
+            maximum=high,
+            points=b",\n".join(lines),
+        )
+
+    def first_line(self) -> bytes:
+        """The document's first line; two documents of one metric with the same first line are the same."""
+        header: List[Tuple[str, str]] = [
+            ("value", _dump_any(self.value)),
+            ("step", str(self.step)),
+            ("timestamp", '"%s"' % ms_to_iso(self.timestamp)),
+            ("count", str(self.count)),
+            ("commit", str(self.commit)),
+            ("min", _dump_any(self.minimum)),
+            ("max", _dump_any(self.maximum)),
+            ("sealed", json.dumps(["%d-%d" % pair for pair in self.sealed])),
+            ("key", encode_text(self.key)),
+        ]
+        header += [(name, json.dumps(value)) for name, value in self.extra]
+        text = ", ".join("%s: %s" % (json.dumps(name), value) for name, value in header)
+        return b"{%s, %s\n" % (text.encode("utf-8"), _OPENING)
+
+    def dump(self) -> bytes:
+        """The whole file."""
+        return b"".join((self.first_line(), self.points, _CLOSING))
+
+
+def _dump_any(value: Any) -> str:
+    return dump_number(value) if isinstance(value, float) else json.dumps(value)
+
+
+def parse_document(data: bytes, path: str, key: str) -> MetricDocument:
+    """The document in ``data``; its points stay bytes if they are laid out as `MetricDocument.dump` does.
+
+    Also reads what 0.1.0 wrote (``{"value": ..., "timestamp": ...}``): one point, at commit 0.
+
+    Args:
+        data: the file's content.
+        path: the file, for the message.
+        key: the key that the file's name says; a document that carries its key overrides it.
+
+    Raises:
+        DamagedFileError: not such a document.
+    """
+    first, newline, rest = data.partition(b"\n")
+    if newline and first.endswith(_OPENING) and rest.endswith(_CLOSING):
+        fields = parse_json(first + b"]}", path)
+        points = rest[: -len(_CLOSING)]
+        document = _from_fields(fields, path, key, points)
+        expected = document.count - document.sealed_count
+        if b"\0" in points or (points.count(b"\n") + 1 if points else 0) != expected:
+            raise DamagedFileError(path, "its points are not the %d that its first line announces" % expected)
+        return document
+    fields = parse_json(data, path)
+    return _from_fields(fields, path, key, None)
+
+
+def parse_first_line(data: bytes, path: str, key: str) -> MetricDocument:
+    """The document without its points, from at least its first line."""
+    first, newline, _ = data.partition(b"\n")
+    if newline and first.endswith(_OPENING):
+        return _from_fields(parse_json(first + b"]}", path), path, key, b"")
+    return parse_document(data, path, key)
+
+
+def parse_json(data: bytes, path: str) -> Dict[str, Any]:
+    """The JSON object in ``data``. Raises DamagedFileError if it holds anything else."""
+    try:
+        fields = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = "is empty (a power cut leaves such files)" if not data.strip(b"\0") else "is not JSON: %s" % error
+        raise DamagedFileError(path, reason) from None
+    if not isinstance(fields, dict):
+        raise DamagedFileError(path, "holds a JSON %s where an object should be" % type(fields).__name__)
+    return fields
+
+
+def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[bytes]) -> MetricDocument:
+    if "value" not in fields:
+        raise DamagedFileError(path, 'has no field "value"')
+    value = to_nonfinite(fields["value"])
+    value = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    own_key = fields.get("key", key)
+    time_ms = iso_to_ms(fields.get("timestamp")) or 0
+    blank = MetricDocument(
+        own_key if isinstance(own_key, str) else key,
+        value=value,
+        timestamp=time_ms,
+        extra=tuple((name, item) for name, item in fields.items() if name not in _OWN_FIELDS),
+    )
+    if "count" not in fields:
+        return blank.appended([(value, None, time_ms)], 0) if isinstance(value, float) else blank
+    try:
+        document = blank._replace(
+            count=_int(fields["count"]),
+            commit=_int(fields.get("commit", 0)),
+            step=_int(fields.get("step", 0)),
+            minimum=_float_or_none(fields.get("min")),
+            maximum=_float_or_none(fields.get("max")),
+            sealed=tuple(parse_range(text) for text in fields.get("sealed", [])),
+            points=points or b"",
+        )
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(path, "has a first line of the wrong kind: %s" % error) from None
+    if points is not None:
+        return document
+    lines = [Point(*line) for line in parse_points(fields.get("points"), path)]
+    relaid = blank.appended([(point.value, point.step, point.timestamp) for point in lines], document.commit)
+    return document._replace(points=relaid.points, count=document.sealed_count + len(lines))
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("%r is no int" % (value,))
+    return value
+
+
+def _float_or_none(value: Any) -> Optional[float]:
+    return None if value is None else float(value)
+
+
+def parse_range(text: Any) -> Range:
+    """``"0-8191"`` as (0, 8191). Raises ValueError or TypeError for anything else."""
+    if not isinstance(text, str):
+        raise TypeError("%r is no range" % (text,))
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not last.isdecimal() or int(last) < int(first):
+        raise ValueError("%r is no range" % text)
+    return int(first), int(last)
+
+
+def parse_points(lines: Any, path: str) -> List[Point]:
+    """The points in a decoded JSON list of ``[step, value, timestamp]``. Raises DamagedFileError."""
+    try:
+        return [Point(step, float(value), timestamp) for step, value, timestamp in lines]
+    except (TypeError, ValueError):
+        raise DamagedFileError(path, "holds points that are not [step, value, timestamp]") from None
+
+
+def decode_points(points: bytes, path: str) -> List[Point]:
+    """The points of a document's lines (comma-ended) or of a sealed file (line-ended). Raises DamagedFileError."""
+    body = points.strip()
+    if not body.count(b",\n"):
+        body = body.replace(b"\n", b",\n")
+    return parse_points(parse_json(b'{"points": [%s]}' % body, path)["points"], path)
+
+
+def to_sealed(points: bytes) -> bytes:
+    """A document's lines as a sealed file has them."""
+    return points.replace(b",\n", b"\n") + b"\n" if points else b""
+
+
+def plan_sealing(document: MetricDocument) -> Tuple[MetricDocument, Range, Tuple[Range, ...]]:
+    """What sealing the document's points comes to.
+
+    Returns:
+        The document without points; the range of the new sealed file; the sealed files (oldest first) whose content
+        goes into it before the document's points, and which nobody needs once the document is on disk.
+    """
+    kept = list(document.sealed)
+    first, last = document.sealed_count, document.count - 1
+    tier_size = SEAL_AT * _FAN
+    while tier_size <= _LARGEST_SEALED:
+        smaller = _count_trailing(kept, tier_size)
+        if smaller < _FAN - 1:
+            break
+        first = kept[len(kept) - smaller][0]
+        kept = kept[: len(kept) - smaller]
+        tier_size *= _FAN
+    merged = document.sealed[len(kept) :]
+    return document._replace(sealed=(*kept, (first, last)), points=b""), (first, last), merged
+
+
+def _count_trailing(ranges: Sequence[Range], below: int) -> int:
+    count = 0
+    for first, last in reversed(ranges):
+        if last - first + 1 >= below:
+            break
+        count += 1
+    return count
+
+
+def check_sealed(data: bytes, wanted: Range, path: str) -> bytes:
+    """``data`` as it is, if it has a line for each position. Raises DamagedFileError."""
+    expected = wanted[1] - wanted[0] + 1
+    if data.count(b"\n") != expected or b"\0" in data:
+        raise DamagedFileError(path, "holds %d lines, not the %d its name says" % (data.count(b"\n"), expected))
+    return data
+
+

@@ -1,0 +1,43 @@
+"""Times as the files spell them: ISO 8601 in UTC with a trailing Z, and milliseconds since the epoch."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Optional
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(?:Z|\+00:00)?\Z")
+
+#: The end of the year 9999, the last that ISO 8601 writes with four digits.
+LIMIT_MS = 253402300799999
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return int(time.time() * 1000.0)
+
+
+def now_iso() -> str:
+    """The time now, to the microsecond: ``2026-11-23T07:15:10.123456Z``."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def ms_to_iso(time_ms: int) -> str:
+    """``2026-11-23T07:15:10.123Z`` of milliseconds from 0 to `LIMIT_MS`."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return "%s.%03dZ" % (moment.strftime("%Y-%m-%dT%H:%M:%S"), time_ms % 1000)
+
+
+def iso_to_ms(text: object) -> Optional[int]:
+    """Milliseconds since the epoch of such a text; None for anything else."""
+    match = _ISO.match(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime.strptime("%sT%s" % match.group(1, 2), "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return None
+    seconds = (moment.replace(tzinfo=timezone.utc) - _EPOCH).total_seconds()
+    return int(seconds) * 1000 + int((match.group(3) or "").ljust(6, "0")[:3])

@@ -1,0 +1,138 @@
+"""The log of one run: a commit is one new file, ``log/<number>.json``. For the holder of the run's lock.
+
+The rename that gives a commit its name is the commit point: atomic for the whole batch, and in one order for the
+whole run. Numbers never restart, also not after a power cut or a resume: a document that says "I hold the commits up
+to 17" must never meet another commit 17.
+
+Whose turn a number is follows from what is there, not from what this process remembers: the next one is free if the
+last one this process knows is still there and the next is not. Removing goes from the oldest up and leaves the
+newest, and the end of a run removes all; so while a commit that this process knows is there, all later ones are,
+and the run has not ended. Otherwise the folder is listed. (mtime and inode numbers repeat within a clock tick; a
+network file system may answer a stat from the client's cache, so there the folder is listed each time.)
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Dict, List, Optional, Sequence
+
+from mini_mlflow.disk import atomic
+from mini_mlflow.disk.layout import RunPaths, commit_number
+from mini_mlflow.disk.mounts import is_network_file_system
+from mini_mlflow.disk.regular import list_folder, read_file
+from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
+from mini_mlflow.formats.commits import Change, parse_commit
+
+_LOOK_AHEAD = 64
+
+
+class CommitLog:
+    """What is known of the log; `forget` makes it look again.
+
+    Attributes:
+        last: the highest number in use; 0 if there is none; None if nobody looked yet.
+        floor: all commits up to this number are in the documents, and gone (the newest may still be there).
+    """
+
+    def __init__(self, paths: RunPaths, sync: bool) -> None:
+        self._paths = paths
+        self.folder = paths.log
+        self.sync = sync
+        self._lists_always = is_network_file_system(paths.address.root)
+        self.last: Optional[int] = None
+        self.floor = 0
+        self._changes: Dict[int, Sequence[Change]] = {}
+
+    def forget(self) -> None:
+        """Nothing is known any more; the next call looks."""
+        self.last = None
+        self.floor = 0
+        self._changes.clear()
+
+    def next_if_known(self) -> Optional[int]:
+        """The next free number, if what is known still holds; None if the folder must be listed."""
+        last = self.last
+        if last is None or self._lists_always or not os.access(self._paths.commit(last), os.F_OK):
+            return None
+        for number in range(last + 1, last + _LOOK_AHEAD):
+            if not os.access(self._paths.commit(number), os.F_OK):
+                return number
+        return None
+
+    def look(self, sweep: bool) -> List[int]:
+        """The numbers in the folder, in order. With ``sweep``, leftover temporaries are gone afterwards."""
+        names = list_folder(self.folder)
+        if sweep:
+            atomic.remove_temporaries(self.folder, names)
+        numbers = sorted(number for number in map(commit_number, names) if number is not None)
+        self.floor = max(self.floor, numbers[0] - 1) if numbers else max(self.floor, self.last or 0)
+        for number in [known for known in self._changes if known <= self.floor]:
+            del self._changes[number]
+        return numbers
+
+    def write(self, number: int, data: bytes) -> None:
+        """Commit ``number`` stands. Raises OSError (with ``filename``); it does not stand then."""
+        name = "%d.json" % number
+        try:
+            atomic.write_file(self.folder, name, data, self.sync)
+        except FileNotFoundError:
+            # The first commit of a run, or the first after a resume. A run that was deleted has no folder either:
+            # then this fails as it should.
+            atomic.create_folder(self.folder)
+            if self.sync:
+                atomic.sync_folder(self._paths.folder)
+            atomic.write_file(self.folder, name, data, self.sync)
+        if self.sync:
+            try:
+                atomic.sync_folder(self.folder)
+            except OSError:
+                # The caller is told that nothing was stored, so nothing may be.
+                atomic.remove_file(self._paths.commit(number))
+                raise
+
+    def holds(self, number: int, data: bytes) -> bool:
+        """Whether commit ``number`` stands and is exactly ``data``."""
+        try:
+            return read_file(self._paths.commit(number)) == data
+        except OSError:
+            return False
+
+    def note(self, number: int, changes: Sequence[Change]) -> None:
+        """Commit ``number`` of this process stands: it need not be read again for folding."""
+        self._changes[number] = changes
+        self.last = number
+
+    def changes(self, numbers: Sequence[int]) -> Dict[int, Sequence[Change]]:
+        """The changes of these commits. Left out are those that are gone (folded) and, with a warning, torn ones."""
+        found = {}
+        for number in numbers:
+            changes = self._changes.get(number)
+            if changes is None:
+                changes = self._read(number)
+                self._changes[number] = changes
+            found[number] = changes
+        return found
+
+    def _read(self, number: int) -> Sequence[Change]:
+        path = self._paths.commit(number)
+        try:
+            return parse_commit(read_file(path), path)
+        except FileNotFoundError:
+            return ()
+        except (DamagedFileError, OutsideTreeError) as error:
+            warnings.warn("skipped a commit: %s" % error, DamagedFileWarning, stacklevel=2)
+            return ()
+
+    def unfolded(self) -> int:
+        """How many commits wait to be folded, as far as is known."""
+        return (self.last or 0) - self.floor
+
+    def remove(self, numbers: Sequence[int], up_to: int) -> None:
+        """Of ``numbers``, oldest first, those up to ``up_to`` are gone but the newest of all. All are folded."""
+        for number in numbers[:-1]:
+            if number <= up_to:
+                atomic.remove_file(self._paths.commit(number))
+        self.floor = max(self.floor, up_to)
+        for number in [known for known in self._changes if known <= up_to]:
+            del self._changes[number]

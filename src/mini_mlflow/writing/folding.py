@@ -1,0 +1,257 @@
+"""Folding: bringing ``params/``, ``metrics/`` and ``tags/`` up to date from the log. For the holder of the run's lock.
+
+Each document carries the number of the last commit it holds, so folding twice, or dying half way, changes nothing.
+Two ways: `refresh` rewrites documents and leaves the log alone; `fold` rewrites what is behind, seals what has grown
+long, makes sure that all of it survives a power cut, and only then removes commits.
+
+What must not be lost to a power cut, in the order in which it is done:
+
+1. a sealed file is synced, and its folder, before a document relies on it;
+2. a document that replaces another is synced before its rename;
+3. documents that were created (a new name needs no sync then) are synced, and the folders of all of them,
+4. before a commit or a merged sealed file is removed.
+
+With ``fsync="never"`` nothing is synced and the order is all there is.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from mini_mlflow.disk import atomic
+from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_name
+from mini_mlflow.disk.regular import list_folder, read_file, read_head
+from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
+from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
+from mini_mlflow.formats.documents import dump_value_document, parse_value_document
+from mini_mlflow.formats.history import (
+    SEAL_AT,
+    MetricDocument,
+    Range,
+    check_sealed,
+    parse_document,
+    parse_range,
+    plan_sealing,
+    to_sealed,
+)
+
+#: (folder, key): which document.
+Place = Tuple[str, str]
+Commits = Dict[int, Sequence[Change]]
+
+
+class _Pending(NamedTuple):
+    place: Place
+    changes: List[Tuple[int, Change]]
+
+
+class Folding:
+    """The documents of one run, as this process knows them. Everything known is checked before it is relied on."""
+
+    def __init__(self, paths: RunPaths, sync: bool) -> None:
+        self._paths = paths
+        self.sync = sync
+        self._metrics: Dict[str, MetricDocument] = {}
+        self._existing: Set[Place] = set()
+        # place -> commit number of the version that this process knows to be on the medium
+        self._synced: Dict[Place, int] = {}
+        self._folders_synced = False
+
+    def forget(self) -> None:
+        """Nothing is known any more; what is needed is read again."""
+        self._metrics.clear()
+        self._existing.clear()
+        self._synced.clear()
+        self._folders_synced = False
+
+    def missing(self, changes: Iterable[Change]) -> Set[Place]:
+        """The places of those changes that have no document yet."""
+        missing = set()
+        for change in changes:
+            place = place_of(change)
+            if place not in self._existing and place not in missing:
+                if os.access(self._paths.document(*place), os.F_OK):
+                    self._existing.add(place)
+                else:
+                    missing.add(place)
+        return missing
+
+    def refresh(self, commits: Commits, places: Optional[Set[Place]] = None) -> None:
+        """The documents (of ``places``; None: all) hold ``commits``. Nothing is removed, no document is sealed."""
+        for pending in _by_place(commits, places):
+            if pending.place[0] == METRICS:
+                self._bring_up_metric(pending, seal=False)
+            else:
+                self._bring_up_value(pending)
+
+    def fold(self, commits: Commits) -> List[str]:
+        """All documents hold ``commits``, long ones are sealed, and all of that is on the medium.
+
+        Returns:
+            The sealed files that nobody needs any more, to be removed once the caller has no way back.
+        """
+        merged: List[str] = []
+        touched: Set[str] = set()
+        for pending in _by_place(commits, None):
+            if pending.place[0] == METRICS:
+                merged += self._bring_up_metric(pending, seal=True)
+            else:
+                self._bring_up_value(pending)
+            self._make_durable(pending.place)
+            touched.add(pending.place[0])
+        self._sync_folders(touched)
+        return merged
+
+    # -- one document ------------------------------------------------------------------------------------------
+
+    def _bring_up_metric(self, pending: _Pending, seal: bool) -> List[str]:
+        key = pending.place[1]
+        known = self._current_metric(key)
+        new = [
+            (change.value, change.step, change.timestamp)
+            for number, change in pending.changes
+            if number > known.commit and isinstance(change, MetricChange)
+        ]
+        document = known.appended(new, pending.changes[-1][0]) if new else known
+        if seal and document.count - document.sealed_count >= SEAL_AT:
+            return self._seal(document)
+        if new:
+            self._write(pending.place, document.dump(), document.commit)
+            self._metrics[key] = document
+        return []
+
+    def _bring_up_value(self, pending: _Pending) -> None:
+        number, change = pending.changes[-1]
+        assert isinstance(change, ValueChange)
+        if number > self._value_commit(pending.place):
+            data = dump_value_document(change.key, change.encoded, change.timestamp, number)
+            self._write(pending.place, data, number)
+
+    def _write(self, place: Place, data: bytes, commit: int) -> None:
+        kind, key = place
+        path = self._paths.document(kind, key)
+        folder, name = os.path.split(path)
+        replaces = place in self._existing or os.access(path, os.F_OK)
+        sync = self.sync and replaces
+        try:
+            atomic.write_file(folder, name, data, sync)
+        except FileNotFoundError:
+            atomic.create_folder(folder)
+            self._folders_synced = False
+            atomic.write_file(folder, name, data, sync)
+        self._existing.add(place)
+        if sync:
+            self._synced[place] = commit
+
+    def _value_commit(self, place: Place) -> int:
+        path = self._paths.document(*place)
+        try:
+            return parse_value_document(read_file(path), path, place[1]).commit
+        except FileNotFoundError:
+            return -1
+        except (DamagedFileError, OutsideTreeError):
+            # It is about to be replaced by a value that is whole; a link is replaced itself.
+            return -1
+
+    def _current_metric(self, key: str) -> MetricDocument:
+        """The metric's document as it stands; what is remembered counts only if its first line is the file's."""
+        path = self._paths.document(METRICS, key)
+        known = self._metrics.get(key)
+        try:
+            if known is not None:
+                line = known.first_line()
+                if read_head(path, len(line)) == line:
+                    return known
+            document = parse_document(read_file(path), path, key)
+        except FileNotFoundError:
+            return MetricDocument(key)
+        except (DamagedFileError, OutsideTreeError) as error:
+            warnings.warn("a metric's document is rebuilt: %s" % error, DamagedFileWarning, stacklevel=2)
+            return self._rebuilt(key)
+        self._metrics[key] = document
+        return document
+
+    def _rebuilt(self, key: str) -> MetricDocument:
+        """What is left of a metric whose document a power cut has emptied: its sealed files."""
+        ranges: List[Range] = []
+        for name in list_folder(self._paths.history_folder(key)):
+            stem, _, suffix = name.partition(".")
+            if suffix == "jsonl":
+                try:
+                    ranges.append(parse_range(stem))
+                except ValueError:
+                    continue
+        kept: List[Range] = []
+        for first, last in sorted(ranges, key=lambda pair: (pair[0], -pair[1])):
+            if first == (kept[-1][1] + 1 if kept else 0):
+                kept.append((first, last))
+        return MetricDocument(key, count=kept[-1][1] + 1 if kept else 0, sealed=tuple(kept))
+
+    # -- sealing -----------------------------------------------------------------------------------------------
+
+    def _seal(self, document: MetricDocument) -> List[str]:
+        key = document.key
+        sealed, (first, last), merged = plan_sealing(document)
+        folder = self._paths.history_folder(key)
+        sources = [self._paths.sealed(key, *pair) for pair in merged]
+        try:
+            parts = [check_sealed(read_file(path), pair, path) for pair, path in zip(merged, sources)]
+        except (DamagedFileError, OSError) as error:
+            # Merging is a convenience. The damaged file stays for whoever can mend it; this one is sealed alone.
+            warnings.warn("sealed files are not merged: %s" % error, DamagedFileWarning, stacklevel=2)
+            sealed = document._replace(sealed=(*document.sealed, (document.sealed_count, last)), points=b"")
+            first, parts, sources = document.sealed_count, [], []
+        if atomic.create_folder(folder) and self.sync:
+            atomic.sync_folder(os.path.dirname(folder))
+        data = b"".join([*parts, to_sealed(document.points)])
+        atomic.write_file(folder, sealed_name(first, last), data, self.sync)
+        if self.sync:
+            atomic.sync_folder(folder)
+        place = (METRICS, key)
+        self._write(place, sealed.dump(), sealed.commit)
+        self._metrics[key] = sealed
+        return sources
+
+    # -- power cuts --------------------------------------------------------------------------------------------
+
+    def _make_durable(self, place: Place) -> None:
+        if self.sync:
+            kind, key = place
+            number = self._metrics[key].commit if kind == METRICS and key in self._metrics else None
+            if number is None or self._synced.get(place) != number:
+                atomic.sync_file(self._paths.document(kind, key))
+                if number is not None:
+                    self._synced[place] = number
+
+    def make_histories_durable(self, keys: Iterable[str]) -> None:
+        """The documents of these metrics are on the medium (their folder is the caller's to sync)."""
+        for key in keys:
+            self._make_durable((METRICS, key))
+
+    def _sync_folders(self, kinds: Set[str]) -> None:
+        if not self.sync:
+            return
+        for kind in sorted(kinds):
+            atomic.sync_folder(self._paths.kind_folder(kind))
+        if kinds and not self._folders_synced:
+            # The way down to the documents: without it, a power cut takes them with their folders.
+            for folder in self._paths.ancestors():
+                atomic.sync_folder(folder)
+            self._folders_synced = True
+
+
+def place_of(change: Change) -> Place:
+    """The document that a change goes into."""
+    return (METRICS, change.key) if isinstance(change, MetricChange) else (change.kind, change.key)
+
+
+def _by_place(commits: Commits, places: Optional[Set[Place]]) -> List[_Pending]:
+    found: Dict[Place, List[Tuple[int, Change]]] = {}
+    for number in sorted(commits):
+        for change in commits[number]:
+            place = place_of(change)
+            if places is None or place in places:
+                found.setdefault(place, []).append((number, change))
+    return [_Pending(place, changes) for place, changes in found.items()]

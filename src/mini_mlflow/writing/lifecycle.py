@@ -1,0 +1,280 @@
+"""A run's life: create, attach, resume, end; each whole or not at all, under the run's lock.
+
+The commit point of each is one rename: of ``meta.yaml`` when a run is created, resumed or ended. What fails before it
+is undone; what a kill leaves before it shows nowhere.
+
+The owner lock is taken before a run says RUNNING and given up after it says something else. So a reader that finds
+RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import sys
+import warnings
+from typing import Any, Dict, NamedTuple, Optional
+
+from mini_mlflow.disk import atomic
+from mini_mlflow.disk.layout import META, METRICS, SNAPSHOT, RunPaths
+from mini_mlflow.disk.regular import read_file
+from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
+from mini_mlflow.errors import (
+    DamagedFileError,
+    MiniMlflowError,
+    RunEndedError,
+    RunNotFoundError,
+    UnfinishedRunWarning,
+)
+from mini_mlflow.formats.documents import dump_meta, parse_snapshot
+from mini_mlflow.formats.times import now_iso
+from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
+from mini_mlflow.writing.origin import collect_origin
+from mini_mlflow.writing.snapshots import gather_snapshot, restore_documents
+
+
+class StartRequest(NamedTuple):
+    """What to do about a run id.
+
+    Attributes:
+        name, version, parent_run_id: recorded if the run is created; None where not given.
+        resume: a run that has ended goes on (else it is attached to as it is).
+        create: a run that does not exist is created (else RunNotFoundError).
+    """
+
+    name: Optional[str] = None
+    version: Optional[str] = None
+    parent_run_id: Optional[str] = None
+    resume: bool = False
+    create: bool = True
+
+
+def start(address: RunAddress, request: StartRequest, settings: Settings) -> OpenRun:
+    """The run at ``address``, open in this process: created, attached to or resumed. Of two processes that create one
+    id at once, one creates and the other attaches.
+
+    Raises:
+        RunNotFoundError: it does not exist and is not to be created; nothing was made.
+        DamagedFileError: its ``meta.yaml`` cannot be read.
+        LockTimeout, OSError: the tree is as it was (the lock files may be new).
+    """
+    run = get_open_run(address, settings)
+    if not request.create and not os.path.lexists(run.paths.folder):
+        raise not_found(address)
+    if request.create:
+        atomic.create_folders(address.root)
+    run.group.run_alone(lambda: _start(run, request))
+    if run.is_owner:
+        _close_at_exit()
+    return run
+
+
+def not_found(address: RunAddress) -> RunNotFoundError:
+    """The error that names the run, its experiment and the tree."""
+    folder = RunPaths.of(address).folder
+    return RunNotFoundError(errno.ENOENT, "Run %r not found in experiment %d" % address[2:0:-1], folder)
+
+
+def _start(run: OpenRun, request: StartRequest) -> None:
+    try:
+        run.meta = run.files.read_meta()
+    except FileNotFoundError:
+        if not request.create:
+            raise not_found(run.paths.address) from None
+        _create(run, request)
+        return
+    if run.meta.get("status", RUNNING) == RUNNING:
+        if not run.is_owner and run.take_ownership():
+            _record_owner(run)
+    elif request.resume:
+        _resume(run)
+    else:
+        run.ended = True
+
+
+def _create(run: OpenRun, request: StartRequest) -> None:
+    paths = run.paths
+    meta: Dict[str, Any] = {
+        "run_id": paths.address.run_id,
+        "experiment_id": paths.address.experiment_id,
+        "name": request.name,
+        "version": request.version,
+        "status": RUNNING,
+        "start_time": now_iso(),
+        "end_time": None,
+        "parent_run_id": request.parent_run_id,
+        **collect_origin(),
+        "format": FORMAT,
+    }
+    run.take_ownership()
+    made = False
+    try:
+        atomic.create_folder(os.path.dirname(paths.folder))
+        made = atomic.create_folder(paths.folder)
+        durable = run.settings.fsync == "always"
+        atomic.write_file(paths.folder, META, dump_meta(meta), durable)
+        if durable:
+            _sync_way_down(run)
+    except BaseException:
+        run.give_up_ownership()
+        if made:
+            _undo_creation(run)
+        raise
+    run.meta = meta
+
+
+def _undo_creation(run: OpenRun) -> None:
+    try:
+        atomic.remove_file(run.paths.meta)
+        atomic.remove_folder(run.paths.folder)
+    except OSError:
+        # An empty folder shows nowhere, and the next run of that id moves in.
+        pass
+
+
+def _record_owner(run: OpenRun) -> None:
+    origin = collect_origin()
+    owner = {name: origin.get(name) for name in ("user", "host", "pid")}
+    if any(run.meta.get(name) != value for name, value in owner.items()):
+        try:
+            _replace_meta(run, dict(run.meta, **owner))
+        except BaseException:
+            run.give_up_ownership()
+            raise
+
+
+def _replace_meta(run: OpenRun, meta: Dict[str, Any]) -> None:
+    atomic.write_file(run.paths.folder, META, dump_meta(meta), run.settings.fsync != "never")
+    run.meta = meta
+
+
+def _sync_way_down(run: OpenRun) -> None:
+    for folder in run.paths.ancestors():
+        atomic.sync_folder(folder)
+
+
+def _resume(run: OpenRun) -> None:
+    run.take_ownership()
+    try:
+        sync = run.settings.fsync != "never"
+        try:
+            snapshot = parse_snapshot(read_file(run.paths.snapshot), run.paths.snapshot)
+        except (FileNotFoundError, DamagedFileError):
+            snapshot = None
+        if snapshot is not None:
+            commit = run.meta.get("commit", 0)
+            restore_documents(run.paths, snapshot, commit if isinstance(commit, int) else 0, sync)
+        # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
+        atomic.remove_file(run.paths.snapshot)
+        if sync:
+            atomic.sync_folder(run.paths.folder)
+        origin = collect_origin()
+        _replace_meta(
+            run,
+            dict(run.meta, status=RUNNING, end_time=None, **{name: origin.get(name) for name in ("user", "host", "pid")}),
+        )
+    except BaseException:
+        run.give_up_ownership()
+        raise
+    run.ended = False
+
+
+def end(run: OpenRun, status: str) -> None:
+    """The run has ended with ``status``; what was logged is in its documents and in its snapshot.
+
+    Raises:
+        RunEndedError: it had ended already ("already ended").
+        LockTimeout, OSError: it has not ended; everything logged is still there, and `end` may be called again.
+    """
+    if run.ended:
+        raise _already_ended(run)
+    run.group.run_alone(lambda: _end(run, status))
+    run.note_end()
+
+
+def _already_ended(run: OpenRun) -> RunEndedError:
+    return RunEndedError(
+        "Run %r is already ended with status %s" % (run.paths.address.run_id, run.meta.get("status"))
+    )
+
+
+def _end(run: OpenRun, status: str) -> None:
+    files, sync = run.files, run.settings.fsync != "never"
+    before = files.read_meta()
+    if before.get("status", RUNNING) != RUNNING:
+        run.meta = before
+        run.note_end()
+        raise _already_ended(run)
+    last = files.next_number() - 1
+    files.refresh_all()
+    after = dict(before, status=status, end_time=now_iso(), commit=last)
+    data, longer = gather_snapshot(run.paths, after)
+    if sync:
+        files.folding.make_histories_durable(longer)
+    staged = atomic.StagedFile(run.paths.folder, SNAPSHOT, data, sync)
+    try:
+        _replace_meta(run, after)
+        _finish_end(run, staged, before, sync)
+    finally:
+        staged.discard()
+    if not files.reentered:
+        _remove_log(run)
+
+
+def _finish_end(run: OpenRun, staged: atomic.StagedFile, before: Dict[str, Any], sync: bool) -> None:
+    try:
+        staged.publish()
+        if sync:
+            atomic.sync_folder(run.paths.kind_folder(METRICS), missing_ok=True)
+            _sync_way_down(run)
+    except OSError:
+        # The caller is told that the run has not ended, so it must not have: back to where it can be ended again.
+        atomic.remove_file(run.paths.snapshot)
+        _replace_meta(run, before)
+        raise
+
+
+def _remove_log(run: OpenRun) -> None:
+    try:
+        run.files.remove_log()
+    except OSError:
+        # The run has ended; commits that are in its documents already cost a reader time, and change nothing.
+        run.files.forget()
+
+
+_registered_for: Optional[int] = None
+
+
+def _close_at_exit() -> None:
+    global _registered_for
+    if _registered_for == os.getpid():
+        return
+    if _registered_for is None:
+        atexit.register(end_left_open)
+    _registered_for = os.getpid()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # Worker processes of multiprocessing leave by os._exit, past atexit; they run their own finalizers.
+        util.Finalize(None, end_left_open, exitpriority=100)
+
+
+def end_left_open() -> None:
+    """The runs that this process owns and has left open are ended: FAILED if an uncaught exception is what ends the
+    process, else FINISHED. A run that cannot be ended stays RUNNING, with a warning, and shows as CRASHED."""
+    status = FAILED if _is_crashing() else FINISHED
+    for run in owned_runs():
+        try:
+            end(run, status)
+        except RunEndedError:
+            continue
+        except (OSError, MiniMlflowError) as error:
+            warnings.warn("a run was left open: %s" % error, UnfinishedRunWarning, stacklevel=2)
+
+
+def _is_crashing() -> bool:
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        # In a session, the last exception is one the user has seen and gone on from.
+        return False
+    ending = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return ending is not None and not isinstance(ending, SystemExit)

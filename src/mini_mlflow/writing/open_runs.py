@@ -1,0 +1,184 @@
+"""The runs that are open in this process: one committer a run, whoever holds how many `Run` objects; renewed by fork.
+
+Before a fork, every committer's turn is taken, so that no commit is half way and no descriptor is open but
+unrecorded. The child then starts afresh: it closes its copies of the lock descriptors without unlocking (flock(2): a
+lock belongs to the open file description, which parent and child share; an owner killed later would otherwise live
+on in its child), forgets what it knew of the disk, and owns none of its parent's runs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, Dict, List
+from weakref import WeakValueDictionary
+
+from mini_mlflow.disk import atomic
+from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.disk.locks import KeptLock, is_held
+from mini_mlflow.entities import RUNNING, UNKNOWN, RunAddress, Settings
+from mini_mlflow.errors import RunEndedError
+from mini_mlflow.writing import origin
+from mini_mlflow.writing.group_commit import GroupCommit
+from mini_mlflow.writing.operations import Submission
+from mini_mlflow.writing.run_files import RunFiles
+
+_FORK_WAIT_S = 60.0
+
+
+class OpenRun:
+    """One run, open for writing in this process.
+
+    Attributes:
+        meta: what ``meta.yaml`` said when this process last read or wrote it.
+        is_owner: this process holds the owner lock: while it lives, readers see RUNNING.
+        ended: this process knows that the run has ended; nothing is asked of the disk any more.
+    """
+
+    def __init__(self, address: RunAddress, settings: Settings) -> None:
+        self.paths = RunPaths.of(address)
+        self.settings = settings
+        self.meta: Dict[str, Any] = {}
+        self.is_owner = False
+        self.ended = False
+        self.lock = KeptLock(self.paths.run_lock)
+        self.owner = KeptLock(self.paths.owner_lock)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        self.files = RunFiles(self.paths, self.settings)
+        self.group = GroupCommit(self._enter, self.files.commit, self._leave)
+
+    def _enter(self, nested: bool) -> None:
+        self.lock.acquire(self.settings.lock_timeout_s)
+        self.files.begin(nested)
+
+    def _leave(self) -> None:
+        try:
+            self.files.settle()
+        finally:
+            if self.ended:
+                self.lock.close()
+            else:
+                self.lock.release()
+
+    def submit(self, submission: Submission) -> None:
+        """The submission is on disk. Raises RunEndedError, LockTimeout or OSError; nothing is stored then."""
+        if self.ended:
+            raise RunEndedError(
+                "Cannot log to run %r: it has ended with status %s; start_run(run_id=%r) resumes it"
+                % (self.paths.address.run_id, self.meta.get("status"), self.paths.address.run_id)
+            )
+        if not submission.changes:
+            return
+        try:
+            self.group.submit(submission)
+        except RunEndedError:
+            self.note_end()
+            raise
+
+    def take_ownership(self) -> bool:
+        """True if this process owns the run now; False if another living process does."""
+        while not self.is_owner:
+            if self.owner.try_acquire():
+                self.is_owner = True
+            elif is_held(self.paths.owner_lock) is not False:
+                return False
+            # Otherwise a reader was just asking, which it does for microseconds.
+        _owned[self.paths.folder] = self
+        return True
+
+    def give_up_ownership(self) -> None:
+        """Another process may own the run."""
+        self.is_owner = False
+        self.owner.close()
+        if _owned.get(self.paths.folder) is self:
+            del _owned[self.paths.folder]
+
+    def note_end(self) -> None:
+        """The run has ended on disk: this object lets go of all it held."""
+        if self.meta.get("status", RUNNING) == RUNNING:
+            try:
+                self.meta = self.files.read_meta()
+            except (OSError, ValueError):
+                self.meta = dict(self.meta, status=UNKNOWN)
+        self.ended = True
+        self.give_up_ownership()
+        if not self.group.is_nested():
+            with self.group.turn:
+                self.lock.close()
+        with _registry_lock:
+            if _open.get(self.paths.folder) is self:
+                del _open[self.paths.folder]
+
+    def renew_after_fork(self) -> None:
+        """In a forked child: nothing is held, nothing is known, nothing is owned."""
+        self.lock.forget()
+        self.owner.forget()
+        self.is_owner = False
+        self._start_afresh()
+
+
+_open: WeakValueDictionary[str, OpenRun] = WeakValueDictionary()
+# The registry is weak so that a handle which is dropped lets go of its descriptors; a run that this process owns
+# stays open, dropped or not, until it is ended.
+_owned: Dict[str, OpenRun] = {}
+_registry_lock = threading.RLock()
+
+
+def get_open_run(address: RunAddress, settings: Settings) -> OpenRun:
+    """This process's committer of the run; made if there is none. Of two fsync levels the stricter holds."""
+    folder = RunPaths.of(address).folder
+    with _registry_lock:
+        run = _open.get(folder)
+        if run is None or run.ended:
+            run = _open[folder] = OpenRun(address, settings)
+        elif _strictness(settings) > _strictness(run.settings):
+            run.settings = settings
+            run.files.set_fsync(settings)
+        return run
+
+
+def _strictness(settings: Settings) -> int:
+    return ("never", "end", "always").index(settings.fsync)
+
+
+def owned_runs() -> List[OpenRun]:
+    """The runs that this process owns and has not ended."""
+    return list(_owned.values())
+
+
+_held_turns: List[Any] = []
+
+
+def _before_fork() -> None:
+    _registry_lock.acquire()
+    for run in list(_open.values()):
+        turn = run.group.turn
+        # A thread that holds one turn and waits for another (a signal handler may) must not stop the fork for ever;
+        # the child renews everything in any case.
+        if turn.acquire(timeout=_FORK_WAIT_S):
+            _held_turns.append(turn)
+
+
+def _after_fork_in_parent() -> None:
+    while _held_turns:
+        _held_turns.pop().release()
+    _registry_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _registry_lock
+    _registry_lock = threading.RLock()
+    _held_turns.clear()
+    _owned.clear()
+    atomic.renew_after_fork()
+    origin.renew_after_fork()
+    for run in list(_open.values()):
+        run.renew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -1,0 +1,91 @@
+"""The closed set of changes a run accepts, made from what a caller passes; and what waits for the disk.
+
+All checking and rendering happens here, in the caller's thread and before anybody waits for a lock: a bad value
+fails its own call and nobody else's, and nothing of it ever reaches the disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from mini_mlflow.disk.keys import check_key
+from mini_mlflow.errors import InvalidTypeError
+from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
+from mini_mlflow.formats.times import now_iso, now_ms
+from mini_mlflow.formats.values import dump_number, encode_text, encode_value, to_number, to_step, to_timestamp
+
+_KIND_NAMES = {"params": "param", "tags": "tag"}
+_LIMIT_KNOWN_KEYS = 10_000
+
+# Keys come back at every call: their check and their JSON text are half of what rendering a point would cost.
+_known_keys: Dict[str, str] = {}
+
+
+def _checked(key: Any, kind: str) -> str:
+    if type(key) is str and key in _known_keys:
+        return key
+    checked = check_key(key, "%s key" % kind)
+    if len(_known_keys) >= _LIMIT_KNOWN_KEYS:
+        _known_keys.clear()
+    _known_keys[checked] = encode_text(checked)
+    return checked
+
+
+class Submission:
+    """Changes that wait to be committed together, and what became of them.
+
+    Attributes:
+        changes: the changes, in order.
+        lines: the same as they will stand in the commit's file.
+        settled: True once they are on disk or have failed; from then on nothing here changes.
+        error: why they failed; None if they did not.
+        withdrawn: their caller has gone (an interrupt): whoever commits next leaves them out.
+    """
+
+    __slots__ = ("changes", "lines", "settled", "error", "withdrawn")
+
+    def __init__(self, changes: List[Change], lines: List[str]) -> None:
+        self.changes = changes
+        self.lines = lines
+        self.settled = False
+        self.withdrawn = False
+        self.error: Optional[BaseException] = None
+
+
+def metric_submission(key: Any, value: Any, step: Any = None, timestamp: Any = None) -> Submission:
+    """One point. Raises InvalidKeyError, InvalidTypeError or InvalidValueError; nothing has happened then."""
+    return metrics_submission({key: value} if isinstance(key, str) else {_checked(key, "metric"): value}, step, timestamp)
+
+
+def metrics_submission(metrics: Any, step: Any = None, timestamp: Any = None) -> Submission:
+    """A point for each key, all with one step and one timestamp (now, if None). Raises as `metric_submission`."""
+    changes: List[Change] = []
+    lines = []
+    time_ms = None
+    for key, value in _items(metrics, "metrics"):
+        checked = _checked(key, "metric")
+        number = value if type(value) is float else to_number(value, checked)
+        step_number = None if step is None else to_step(step, checked)
+        if time_ms is None:
+            time_ms = now_ms() if timestamp is None else to_timestamp(timestamp, checked)
+        changes.append(MetricChange(checked, number, step_number, time_ms))
+        step_text = "null" if step_number is None else str(step_number)
+        lines.append('["metric", %s, %s, %s, %d]' % (_known_keys[checked], dump_number(number), step_text, time_ms))
+    return Submission(changes, lines)
+
+
+def values_submission(kind: str, values: Any) -> Submission:
+    """Params or tags (``kind``) set to values. Raises as `metric_submission`."""
+    name = _KIND_NAMES[kind]
+    timestamp = now_iso()
+    changes: List[Change] = []
+    for key, value in _items(values, kind):
+        checked = _checked(key, name)
+        changes.append(ValueChange(kind, checked, encode_value(value, "%s %r" % (name, checked)), timestamp))
+    return Submission(changes, [change.dump() for change in changes])
+
+
+def _items(values: Any, what: str) -> List[Tuple[Any, Any]]:
+    if not isinstance(values, Mapping):
+        raise InvalidTypeError("%s must be a dict of key to value, not %s" % (what, type(values).__name__))
+    return list(values.items())
