@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Optional
 
 from mini_mlflow import run_stack
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id
+from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text, new_run_id
 from mini_mlflow.entities import FINISHED, RunAddress, Settings
 from mini_mlflow.errors import ActiveRunError, NoActiveRunError, RunEndedError
-from mini_mlflow.run import Run, check_text, new_run_id
+from mini_mlflow.run import Run
 from mini_mlflow.writing.lifecycle import StartRequest
 
 

@@ -59,7 +59,9 @@ class Settings(NamedTuple):
 
 
 def resolve_settings(fsync: Optional[str] = None, lock_timeout_s: Optional[float] = None) -> Settings:
-    """The settings that hold: the arguments, else ``MINI_MLFLOW_FSYNC`` / ``MINI_MLFLOW_LOCK_TIMEOUT_S``, else defaults.
+    """The settings that hold: the arguments, else the environment, else the defaults.
+
+    The variables are ``MINI_MLFLOW_FSYNC`` and ``MINI_MLFLOW_LOCK_TIMEOUT_S``; an empty one counts as not set.
 
     Raises:
         InvalidValueError: an unknown level, or a timeout that is not a finite number above zero.

@@ -6,8 +6,9 @@ import os
 from typing import Any, Mapping, Optional
 
 from mini_mlflow import active
+from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
-from mini_mlflow.run import Run, resolve_root
+from mini_mlflow.run import Run
 
 _runs_dir: Optional[str] = None
 _fsync: Optional[str] = None

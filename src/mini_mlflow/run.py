@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Iterator, Mapping, Optional, Tuple, Type
 
 from mini_mlflow import run_stack
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id
+from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text, new_run_id
+from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import END_STATUSES, FAILED, FINISHED, RUNNING, RunAddress, Settings, resolve_settings
 from mini_mlflow.errors import (
     InvalidTypeError,
@@ -22,8 +22,6 @@ from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.lifecycle import StartRequest
 from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.operations import Submission, metric_submission, metrics_submission, values_submission
-
-_LIMIT_NAME_CHARACTERS = 10_000
 
 
 class Run:
@@ -66,21 +64,20 @@ class Run:
             new_run_id() if run_id is None else check_run_id(run_id),
         )
         request = StartRequest(check_text(name, "name"), check_text(version, "version"))
-        self._settle_down(address, resolve_settings(fsync, lock_timeout_s))
-        self._open_run = lifecycle.start(address, request, self._settings)
+        settings = resolve_settings(fsync, lock_timeout_s)
+        self._settle_down(address, settings, lifecycle.start(address, request, settings))
 
     @classmethod
     def start(cls, address: RunAddress, request: StartRequest, settings: Settings) -> Run:
         """The run at a checked address, as the request says; for the layers above. Raises as `lifecycle.start`."""
         run = cls.__new__(cls)
-        run._settle_down(address, settings)
-        run._open_run = lifecycle.start(address, request, settings)
+        run._settle_down(address, settings, lifecycle.start(address, request, settings))
         return run
 
-    def _settle_down(self, address: RunAddress, settings: Settings) -> None:
+    def _settle_down(self, address: RunAddress, settings: Settings, open_run: Optional[OpenRun]) -> None:
         self._address = address
         self._settings = settings
-        self._open_run: Optional[OpenRun] = None
+        self._open_run = open_run
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return _reopen, (tuple(self._address), tuple(self._settings))
@@ -287,7 +284,7 @@ class Run:
 
 def _reopen(address: Tuple[Any, ...], settings: Tuple[Any, ...]) -> Run:
     run = Run.__new__(Run)
-    run._settle_down(RunAddress(*address), Settings(*settings))
+    run._settle_down(RunAddress(*address), Settings(*settings), None)
     return run
 
 
@@ -295,44 +292,3 @@ def _is_hashable(key: Any, kind: str) -> bool:
     if not isinstance(key, str):
         raise InvalidTypeError("%s key must be a str, not %s: %.80r" % (kind, type(key).__name__, key))
     return True
-
-
-def new_run_id() -> str:
-    """A run id that nobody has: 32 hex digits."""
-    return os.urandom(16).hex()
-
-
-def check_text(text: Any, what: str) -> Optional[str]:
-    """``text``, if it may be a name or a version: a str of at most 10,000 characters, or None.
-
-    Raises:
-        InvalidTypeError: something else.
-        InvalidValueError: longer, or not valid Unicode.
-    """
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise InvalidTypeError("%s must be a str or None, not %s: %.80r" % (what, type(text).__name__, text))
-    if len(text) > _LIMIT_NAME_CHARACTERS:
-        raise InvalidValueError("%s is too long: %d characters, at most %d" % (what, len(text), _LIMIT_NAME_CHARACTERS))
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidValueError("%s is not valid Unicode: %.80r" % (what, text)) from None
-    return str(text)
-
-
-def resolve_root(runs_dir: Any) -> str:
-    """The absolute path of a tree.
-
-    Raises:
-        InvalidTypeError: not a str or a path.
-        InvalidValueError: empty, or with a NUL in it.
-    """
-    try:
-        path = os.fsdecode(runs_dir)
-    except TypeError:
-        raise InvalidTypeError("runs_dir must be a path, not %s: %.80r" % (type(runs_dir).__name__, runs_dir)) from None
-    if not path or "\0" in path:
-        raise InvalidValueError("runs_dir must be a path, not %.80r" % path)
-    return os.path.abspath(path)

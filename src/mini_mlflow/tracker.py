@@ -6,13 +6,14 @@ from types import TracebackType
 from typing import Any, Dict, List, Optional, Tuple, Type
 
 from mini_mlflow import active, run_stack
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id
-from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text
+from mini_mlflow.disk.layout import RunPaths, resolve_root
 from mini_mlflow.entities import Point, RunAddress, Settings, resolve_settings
 from mini_mlflow.errors import InvalidTypeError
-from mini_mlflow.reading.run_view import read_history, read_run
+from mini_mlflow.reading.metric_history import read_history
+from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.reading.search import list_run_metadata
-from mini_mlflow.run import Run, check_text, resolve_root
+from mini_mlflow.run import Run
 from mini_mlflow.writing.lifecycle import not_found
 
 
@@ -180,6 +181,8 @@ class ExperimentTracker:
         return RunPaths.of(RunAddress(self.runs_dir, self._experiment(experiment_id), check_run_id(run_id)))
 
 
-def _rebuild(run_name: Optional[str], experiment_id: int, runs_dir: str, settings: Tuple[Any, ...]) -> ExperimentTracker:
+def _rebuild(
+    run_name: Optional[str], experiment_id: int, runs_dir: str, settings: Tuple[Any, ...]
+) -> ExperimentTracker:
     fsync, lock_timeout_s = Settings(*settings)
     return ExperimentTracker(run_name, experiment_id, runs_dir, fsync=fsync, lock_timeout_s=lock_timeout_s)

@@ -79,8 +79,7 @@ def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
         os.replace(temporary, "%s/%s" % (folder, name))
     except BaseException as error:
         _discard(temporary, descriptor)
-        if isinstance(error, OSError):
-            raise _naming(error, os.path.join(folder, name))
+        _name_path(error, os.path.join(folder, name))
         raise
 
 
@@ -102,7 +101,8 @@ class StagedFile:
         try:
             os.replace(os.path.join(self._folder, self._staged), target)
         except OSError as error:
-            raise _naming(error, target)
+            _name_path(error, target)
+            raise
 
     def discard(self) -> None:
         """The staged bytes are gone, or left for the next sweep; nothing happens after `publish`."""
@@ -119,11 +119,11 @@ def _discard(temporary: str, descriptor: int) -> None:
                 pass
 
 
-def _naming(error: OSError, path: str) -> OSError:
-    """The same error, naming the path the caller knows: write(2) and fsync(2) name none, open(2) the temporary."""
-    error.filename = path
-    error.filename2 = None
-    return error
+def _name_path(error: BaseException, path: str) -> None:
+    # The path that the caller knows: write(2) and fsync(2) name none, open(2) names the temporary.
+    if isinstance(error, OSError):
+        error.filename = path
+        error.filename2 = None
 
 
 def sync_file(path: str) -> None:
@@ -163,7 +163,8 @@ def _sync(path: str, flags: int) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _naming(error, path)
+        _name_path(error, path)
+        raise
 
 
 def create_folder(path: str) -> bool:

@@ -10,13 +10,16 @@ Not guaranteed: two keys that differ only in case meet in one file where the fil
 
 from __future__ import annotations
 
+import functools
 import operator
+import os
 import re
-from typing import Any
+from typing import Any, Optional
 
 from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError
 
 LIMIT_BYTES = 200
+_LIMIT_NAME_CHARACTERS = 10_000
 TEMPORARY_PREFIX = ".tmp-"
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\<>:"|?*]')
@@ -109,6 +112,32 @@ def check_experiment_id(experiment_id: Any) -> int:
     return int(number)
 
 
+def new_run_id() -> str:
+    """A run id that nobody has: 32 hex digits."""
+    return os.urandom(16).hex()
+
+
+def check_text(text: Any, what: str) -> Optional[str]:
+    """``text``, if it may be a name or a version: a str of at most 10,000 characters, or None.
+
+    Raises:
+        InvalidTypeError: something else.
+        InvalidValueError: longer, or not valid Unicode.
+    """
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise InvalidTypeError("%s must be a str or None, not %s: %.80r" % (what, type(text).__name__, text))
+    if len(text) > _LIMIT_NAME_CHARACTERS:
+        raise InvalidValueError("%s is too long: %d characters, at most %d" % (what, len(text), _LIMIT_NAME_CHARACTERS))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidValueError("%s is not valid Unicode: %.80r" % (what, text)) from None
+    return str(text)
+
+
+@functools.lru_cache(maxsize=4096)
 def quote_key(key: str) -> str:
     """The file name (without extension) of any text: itself where that is safe, else with ``%XX`` in it.
 

@@ -14,10 +14,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX, quote_key
 from mini_mlflow.entities import RunAddress
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError
 
 META = "meta.yaml"
 SNAPSHOT = "snapshot.json"
@@ -78,14 +79,16 @@ class RunPaths(NamedTuple):
     def _lock(self, suffix: str) -> str:
         return os.path.join(locks_folder(self.address.root, self.address.experiment_id), self.address.run_id + suffix)
 
+    # The two paths below are spelled at each call and for each document; every system takes a slash.
+
     def commit(self, number: int) -> str:
-        return "%s%slog%s%d.json" % (self.folder, os.sep, os.sep, number)
+        return "%s/log/%d.json" % (self.folder, number)
 
     def kind_folder(self, kind: str) -> str:
         return os.path.join(self.folder, kind)
 
     def document(self, kind: str, key: str) -> str:
-        return os.path.join(self.folder, kind, quote_key(key) + _DOCUMENT_SUFFIX)
+        return "%s/%s/%s.json" % (self.folder, kind, quote_key(key))
 
     def history_folder(self, key: str) -> str:
         return os.path.join(self.folder, METRICS, quote_key(key) + _HISTORY_SUFFIX)
@@ -96,6 +99,11 @@ class RunPaths(NamedTuple):
 
 def sealed_name(first: int, last: int) -> str:
     return "%d-%d%s" % (first, last, _SEALED_SUFFIX)
+
+
+def sealed_range(name: str) -> str:
+    """The range that a sealed file's name says; "" for any other name."""
+    return name[: -len(_SEALED_SUFFIX)] if name.endswith(_SEALED_SUFFIX) else ""
 
 
 def commit_number(name: str) -> Optional[int]:
@@ -113,3 +121,19 @@ def document_stem(name: str) -> Optional[str]:
 
 def is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY_PREFIX)
+
+
+def resolve_root(runs_dir: Any) -> str:
+    """The absolute path of a tree.
+
+    Raises:
+        InvalidTypeError: not a str or a path.
+        InvalidValueError: empty, or with a NUL in it.
+    """
+    try:
+        path = os.fsdecode(runs_dir)
+    except TypeError:
+        raise InvalidTypeError("runs_dir must be a path, not %s: %.80r" % (type(runs_dir).__name__, runs_dir)) from None
+    if not path or "\0" in path:
+        raise InvalidValueError("runs_dir must be a path, not %.80r" % path)
+    return os.path.abspath(path)

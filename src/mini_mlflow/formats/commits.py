@@ -48,7 +48,13 @@ class ValueChange(NamedTuple):
 
     def dump(self) -> str:
         nonfinite = ", " + self.encoded.nonfinite if self.encoded.nonfinite else ""
-        return '["%s", %s, %s, "%s"%s]' % (self.kind, encode_text(self.key), self.encoded.json, self.timestamp, nonfinite)
+        return '["%s", %s, %s, "%s"%s]' % (
+            self.kind,
+            encode_text(self.key),
+            self.encoded.json,
+            self.timestamp,
+            nonfinite,
+        )
 
 
 Change = Union[MetricChange, ValueChange]

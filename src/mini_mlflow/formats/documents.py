@@ -92,7 +92,15 @@ def _parse_yaml(text: str, path: str) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if shallow else yaml.SafeLoader
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         first_line = str(error).partition("\n")[0]
         raise DamagedFileError(path, "is not the YAML of a run: %s" % first_line) from None
 
@@ -160,15 +168,21 @@ def dump_snapshot(
         parts.append('"%s": {%s}' % (kind, ", ".join(pairs)))
     lines = ("%s: %s" % (encode_text(key), _dump_summary(document)) for key, document in metrics.items())
     parts.append('"metrics": {%s}' % ", ".join(lines))
-    marked = ('"%s/%s' % (kind, encode_text(key)[1:] + ": " + encoded.nonfinite)
-              for kind in ("params", "tags") for key, encoded in values[kind].items() if encoded.nonfinite)
+    marked = (
+        '"%s/%s' % (kind, encode_text(key)[1:] + ": " + encoded.nonfinite)
+        for kind in ("params", "tags")
+        for key, encoded in values[kind].items()
+        if encoded.nonfinite
+    )
     parts.append('"nonfinite": {%s}' % ", ".join(marked))
     return ("{%s}\n" % ",\n".join(parts)).encode("utf-8")
 
 
 def _dump_summary(document: MetricDocument) -> str:
-    numbers = [dump_number(item) if isinstance(item, float) else json.dumps(item)
-               for item in (document.value, document.minimum, document.maximum)]
+    numbers = [
+        dump_number(item) if isinstance(item, float) else json.dumps(item)
+        for item in (document.value, document.minimum, document.maximum)
+    ]
     text = '{"value": %s, "step": %d, "timestamp": %d, "count": %d, "min": %s, "max": %s}'
     return text % (numbers[0], document.step, document.timestamp, document.count, numbers[1], numbers[2])
 

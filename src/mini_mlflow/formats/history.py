@@ -7,10 +7,7 @@ without parsing them::
     [8192, 0.13, 1763882110123],
     [11999, 0.12, 1763882110131]]}
 
-The newest points stand in the document, older ones in sealed files named by the positions they hold
-(``0-8191.jsonl``, a point a line, never changed again). When enough of one size have gathered they are merged into
-the next size, so that the number of files grows with the logarithm of the history up to `_LARGEST_SEALED` points a
-file, and each point is rewritten at most twice. (The idea is O'Neil et al., "The Log-Structured Merge-Tree", 1996.)
+The newest points stand in the document, older ones in sealed files (`formats.tiers`).
 
 A document at commit n holds exactly the points of the commits up to n. That makes folding idempotent.
 """
@@ -22,19 +19,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.formats.tiers import Range, parse_range
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso
 from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
-
-#: A document is sealed when it has gathered this many points.
-SEAL_AT = 1024
-_FAN = 8
-_LARGEST_SEALED = SEAL_AT * _FAN * _FAN
 
 _OPENING = b'"points": ['
 _CLOSING = b"]}\n"
 _OWN_FIELDS = frozenset("value step timestamp count commit min max sealed points key".split())
 
-Range = Tuple[int, int]
 #: (value, step or None for "its position", timestamp in ms), in commit order.
 NewPoint = Tuple[float, Optional[int], int]
 
@@ -43,7 +35,7 @@ class MetricDocument(NamedTuple):
     """One metric as its document says it. ``points`` are the lines of the newest points, as they stand in the file."""
 
     key: str
-    count: int = 0
+    count: int = 0  # type: ignore[assignment] # a tuple's own count() is of no use here
     commit: int = 0
     value: Any = None
     step: int = 0
@@ -84,20 +76,27 @@ class MetricDocument(NamedTuple):
 
     def first_line(self) -> bytes:
         """The document's first line; two documents of one metric with the same first line are the same."""
-        header: List[Tuple[str, str]] = [
-            ("value", _dump_any(self.value)),
-            ("step", str(self.step)),
-            ("timestamp", '"%s"' % ms_to_iso(self.timestamp)),
-            ("count", str(self.count)),
-            ("commit", str(self.commit)),
-            ("min", _dump_any(self.minimum)),
-            ("max", _dump_any(self.maximum)),
-            ("sealed", json.dumps(["%d-%d" % pair for pair in self.sealed])),
-            ("key", encode_text(self.key)),
-        ]
-        header += [(name, json.dumps(value)) for name, value in self.extra]
-        text = ", ".join("%s: %s" % (json.dumps(name), value) for name, value in header)
-        return b"{%s, %s\n" % (text.encode("utf-8"), _OPENING)
+        sealed = ", ".join('"%d-%d"' % pair for pair in self.sealed)
+        extra = "".join("%s: %s, " % (json.dumps(name), json.dumps(value)) for name, value in self.extra)
+        text = (
+            '{"value": %s, "step": %d, "timestamp": "%s", "count": %d, "commit": %d, "min": %s, "max": %s, '
+            '"sealed": [%s], "key": %s, %s"points": [\n'
+        )
+        return (
+            text
+            % (
+                _dump_any(self.value),
+                self.step,
+                ms_to_iso(self.timestamp),
+                self.count,
+                self.commit,
+                _dump_any(self.minimum),
+                _dump_any(self.maximum),
+                sealed,
+                encode_text(self.key),
+                extra,
+            )
+        ).encode("utf-8")
 
     def dump(self) -> bytes:
         """The whole file."""
@@ -198,14 +197,18 @@ def _float_or_none(value: Any) -> Optional[float]:
     return None if value is None else float(value)
 
 
-def parse_range(text: Any) -> Range:
-    """``"0-8191"`` as (0, 8191). Raises ValueError or TypeError for anything else."""
-    if not isinstance(text, str):
-        raise TypeError("%r is no range" % (text,))
-    first, _, last = text.partition("-")
-    if not first.isdecimal() or not last.isdecimal() or int(last) < int(first):
-        raise ValueError("%r is no range" % text)
-    return int(first), int(last)
+def drop_overlap(older: Sequence[Point], new: Sequence[NewPoint]) -> Sequence[NewPoint]:
+    """``new`` without the points at its beginning that ``older`` ends with.
+
+    For a metric whose document is lost, and with it the number of the commit that its sealed files reach to: the log
+    may hold points that are sealed already, and none may stand twice. Value and timestamp tell.
+    """
+    tail = [(repr(point.value), point.timestamp) for point in older[-len(new) :]] if new else []
+    head = [(repr(value), timestamp) for value, _, timestamp in new]
+    for length in range(len(tail), 0, -1):
+        if tail[-length:] == head[:length]:
+            return new[length:]
+    return new
 
 
 def parse_points(lines: Any, path: str) -> List[Point]:
@@ -227,43 +230,3 @@ def decode_points(points: bytes, path: str) -> List[Point]:
 def to_sealed(points: bytes) -> bytes:
     """A document's lines as a sealed file has them."""
     return points.replace(b",\n", b"\n") + b"\n" if points else b""
-
-
-def plan_sealing(document: MetricDocument) -> Tuple[MetricDocument, Range, Tuple[Range, ...]]:
-    """What sealing the document's points comes to.
-
-    Returns:
-        The document without points; the range of the new sealed file; the sealed files (oldest first) whose content
-        goes into it before the document's points, and which nobody needs once the document is on disk.
-    """
-    kept = list(document.sealed)
-    first, last = document.sealed_count, document.count - 1
-    tier_size = SEAL_AT * _FAN
-    while tier_size <= _LARGEST_SEALED:
-        smaller = _count_trailing(kept, tier_size)
-        if smaller < _FAN - 1:
-            break
-        first = kept[len(kept) - smaller][0]
-        kept = kept[: len(kept) - smaller]
-        tier_size *= _FAN
-    merged = document.sealed[len(kept) :]
-    return document._replace(sealed=(*kept, (first, last)), points=b""), (first, last), merged
-
-
-def _count_trailing(ranges: Sequence[Range], below: int) -> int:
-    count = 0
-    for first, last in reversed(ranges):
-        if last - first + 1 >= below:
-            break
-        count += 1
-    return count
-
-
-def check_sealed(data: bytes, wanted: Range, path: str) -> bytes:
-    """``data`` as it is, if it has a line for each position. Raises DamagedFileError."""
-    expected = wanted[1] - wanted[0] + 1
-    if data.count(b"\n") != expected or b"\0" in data:
-        raise DamagedFileError(path, "holds %d lines, not the %d its name says" % (data.count(b"\n"), expected))
-    return data
-
-

@@ -122,16 +122,16 @@ class _Walk:
 
     def _container(self, value: Any, path: Path, above: Set[int]) -> Any:
         if id(value) in above or len(path) >= _LIMIT_DEPTH:
-            raise InvalidValueError(
-                "%s contains itself or is nested deeper than %d levels" % (self.what, _LIMIT_DEPTH)
-            )
+            raise InvalidValueError("%s contains itself or is nested deeper than %d levels" % (self.what, _LIMIT_DEPTH))
         above.add(id(value))
         result: Any
         if isinstance(value, dict):
             result = {}
             for key, item in value.items():
                 if not isinstance(key, str):
-                    raise InvalidTypeError("%s has a dict key of type %s; use str keys" % (self.what, type(key).__name__))
+                    raise InvalidTypeError(
+                        "%s has a dict key of type %s; use str keys" % (self.what, type(key).__name__)
+                    )
                 plain_key = str.__str__(key)
                 result[plain_key] = self.plain(item, (*path, plain_key), above)
         else:

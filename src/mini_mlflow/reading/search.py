@@ -44,5 +44,3 @@ def _readable_runs(root: str, experiment_id: int) -> Iterator[Tuple[str, Dict[st
         except (DamagedFileError, OSError) as error:
             if os.path.isdir(os.path.join(folder, run_id)):
                 warnings.warn("skipped a run: %s" % error, DamagedFileWarning, stacklevel=4)
-
-

@@ -13,14 +13,13 @@ network file system may answer a stat from the client's cache, so there the fold
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Dict, List, Optional, Sequence
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import RunPaths, commit_number
 from mini_mlflow.disk.mounts import is_network_file_system
-from mini_mlflow.disk.regular import list_folder, read_file
+from mini_mlflow.disk.regular import exists, list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
 from mini_mlflow.formats.commits import Change, parse_commit
 
@@ -53,10 +52,10 @@ class CommitLog:
     def next_if_known(self) -> Optional[int]:
         """The next free number, if what is known still holds; None if the folder must be listed."""
         last = self.last
-        if last is None or self._lists_always or not os.access(self._paths.commit(last), os.F_OK):
+        if last is None or self._lists_always or not exists(self._paths.commit(last)):
             return None
         for number in range(last + 1, last + _LOOK_AHEAD):
-            if not os.access(self._paths.commit(number), os.F_OK):
+            if not exists(self._paths.commit(number)):
                 return number
         return None
 

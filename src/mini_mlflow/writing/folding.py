@@ -21,21 +21,21 @@ import warnings
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_name
-from mini_mlflow.disk.regular import list_folder, read_file, read_head
+from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_name, sealed_range
+from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
+from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
 from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
 from mini_mlflow.formats.documents import dump_value_document, parse_value_document
 from mini_mlflow.formats.history import (
-    SEAL_AT,
     MetricDocument,
-    Range,
-    check_sealed,
+    NewPoint,
+    decode_points,
+    drop_overlap,
     parse_document,
-    parse_range,
-    plan_sealing,
     to_sealed,
 )
+from mini_mlflow.formats.tiers import SEAL_AT, Sealing, check_sealed, join_ranges, plan_sealing
 
 #: (folder, key): which document.
 Place = Tuple[str, str]
@@ -72,7 +72,7 @@ class Folding:
         for change in changes:
             place = place_of(change)
             if place not in self._existing and place not in missing:
-                if os.access(self._paths.document(*place), os.F_OK):
+                if exists(self._paths.document(*place)):
                     self._existing.add(place)
                 else:
                     missing.add(place)
@@ -109,15 +109,18 @@ class Folding:
     def _bring_up_metric(self, pending: _Pending, seal: bool) -> List[str]:
         key = pending.place[1]
         known = self._current_metric(key)
-        new = [
+        new: Sequence[NewPoint] = [
             (change.value, change.step, change.timestamp)
             for number, change in pending.changes
-            if number > known.commit and isinstance(change, MetricChange)
+            if (known is None or number > known.commit) and isinstance(change, MetricChange)
         ]
-        document = known.appended(new, pending.changes[-1][0]) if new else known
+        lost = known is None
+        if known is None:
+            known, new = self._rebuild(key, new)
+        document = known.appended(new, pending.changes[-1][0]) if new or lost else known
         if seal and document.count - document.sealed_count >= SEAL_AT:
             return self._seal(document)
-        if new:
+        if document is not known:
             self._write(pending.place, document.dump(), document.commit)
             self._metrics[key] = document
         return []
@@ -129,12 +132,12 @@ class Folding:
             data = dump_value_document(change.key, change.encoded, change.timestamp, number)
             self._write(pending.place, data, number)
 
-    def _write(self, place: Place, data: bytes, commit: int) -> None:
+    def _write(self, place: Place, data: bytes, commit: int, relied_on: bool = False) -> None:
         kind, key = place
         path = self._paths.document(kind, key)
         folder, name = os.path.split(path)
-        replaces = place in self._existing or os.access(path, os.F_OK)
-        sync = self.sync and replaces
+        # A name that is new need not be synced yet, unless it is all that knows of points elsewhere.
+        sync = self.sync and (relied_on or place in self._existing or exists(path))
         try:
             atomic.write_file(folder, name, data, sync)
         except FileNotFoundError:
@@ -155,8 +158,11 @@ class Folding:
             # It is about to be replaced by a value that is whole; a link is replaced itself.
             return -1
 
-    def _current_metric(self, key: str) -> MetricDocument:
-        """The metric's document as it stands; what is remembered counts only if its first line is the file's."""
+    def _current_metric(self, key: str) -> Optional[MetricDocument]:
+        """The metric's document as it stands, None if it is damaged.
+
+        What is remembered counts only if its first line is the file's.
+        """
         path = self._paths.document(METRICS, key)
         known = self._metrics.get(key)
         try:
@@ -169,48 +175,46 @@ class Folding:
             return MetricDocument(key)
         except (DamagedFileError, OutsideTreeError) as error:
             warnings.warn("a metric's document is rebuilt: %s" % error, DamagedFileWarning, stacklevel=2)
-            return self._rebuilt(key)
+            return None
         self._metrics[key] = document
         return document
 
-    def _rebuilt(self, key: str) -> MetricDocument:
-        """What is left of a metric whose document a power cut has emptied: its sealed files."""
-        ranges: List[Range] = []
-        for name in list_folder(self._paths.history_folder(key)):
-            stem, _, suffix = name.partition(".")
-            if suffix == "jsonl":
-                try:
-                    ranges.append(parse_range(stem))
-                except ValueError:
-                    continue
-        kept: List[Range] = []
-        for first, last in sorted(ranges, key=lambda pair: (pair[0], -pair[1])):
-            if first == (kept[-1][1] + 1 if kept else 0):
-                kept.append((first, last))
-        return MetricDocument(key, count=kept[-1][1] + 1 if kept else 0, sealed=tuple(kept))
+    def _rebuild(self, key: str, new: Sequence[NewPoint]) -> Tuple[MetricDocument, Sequence[NewPoint]]:
+        """What is left of a metric whose document is lost, its sealed files; and what of ``new`` is not in them."""
+        sealed = join_ranges(map(sealed_range, list_folder(self._paths.history_folder(key))))
+        older: List[Point] = []
+        for pair in sealed:
+            path = self._paths.sealed(key, *pair)
+            try:
+                older += decode_points(read_file(path), path)
+            except (DamagedFileError, OSError) as error:
+                warnings.warn("a sealed file is left as it is: %s" % error, DamagedFileWarning, stacklevel=2)
+        whole = MetricDocument(key).appended([(point.value, point.step, point.timestamp) for point in older], 0)
+        count = sealed[-1][1] + 1 if sealed else 0
+        return whole._replace(count=count, sealed=sealed, points=b""), drop_overlap(older, new)
 
     # -- sealing -----------------------------------------------------------------------------------------------
 
     def _seal(self, document: MetricDocument) -> List[str]:
         key = document.key
-        sealed, (first, last), merged = plan_sealing(document)
-        folder = self._paths.history_folder(key)
-        sources = [self._paths.sealed(key, *pair) for pair in merged]
+        plan = plan_sealing(document.sealed, document.count)
+        sources = [self._paths.sealed(key, *pair) for pair in plan.merged]
         try:
-            parts = [check_sealed(read_file(path), pair, path) for pair, path in zip(merged, sources)]
+            parts = [check_sealed(read_file(path), pair, path) for pair, path in zip(plan.merged, sources)]
         except (DamagedFileError, OSError) as error:
             # Merging is a convenience. The damaged file stays for whoever can mend it; this one is sealed alone.
             warnings.warn("sealed files are not merged: %s" % error, DamagedFileWarning, stacklevel=2)
-            sealed = document._replace(sealed=(*document.sealed, (document.sealed_count, last)), points=b"")
-            first, parts, sources = document.sealed_count, [], []
+            alone = (document.sealed_count, document.count - 1)
+            plan, parts, sources = Sealing(alone, (), (*document.sealed, alone)), [], []
+        folder = self._paths.history_folder(key)
         if atomic.create_folder(folder) and self.sync:
             atomic.sync_folder(os.path.dirname(folder))
         data = b"".join([*parts, to_sealed(document.points)])
-        atomic.write_file(folder, sealed_name(first, last), data, self.sync)
+        atomic.write_file(folder, sealed_name(*plan.new), data, self.sync)
         if self.sync:
             atomic.sync_folder(folder)
-        place = (METRICS, key)
-        self._write(place, sealed.dump(), sealed.commit)
+        sealed = document._replace(sealed=plan.sealed, points=b"")
+        self._write((METRICS, key), sealed.dump(), sealed.commit, relied_on=True)
         self._metrics[key] = sealed
         return sources
 

@@ -1,17 +1,19 @@
 """One lock acquisition for the work of many threads; knows no files.
 
-Threads of a process meet here. Each puts what it wants stored into a queue and waits for its turn. Whoever gets it
-first leads: it takes the file lock, stores *everything* that waits by then, its own and the others', and steps down.
-The others find their work done when their turn comes, and just return. Looking at the queue only after the file lock
-is held is what makes batches: while one process waits for another, work gathers. (bbolt's DB.Batch does the same with
-a timer; here there is none, and no background thread.)
+Threads of a process meet here. Each puts what it wants stored into a queue. Whoever finds the turn free leads: it
+takes the file lock, stores *everything* that waits by then, its own and the others', lets go those whose work is done
+and points the next one to the turn. Looking at the queue only after the file lock is held is what makes batches:
+while one process waits for another, work gathers. (bbolt's DB.Batch does the same with a timer; here there is none,
+and no background thread.)
 
 Signal handlers may log and end runs, also while the frame that they interrupted leads. The turn is an RLock, which
 knows its owner from the instant it is taken, so such a nested call is let through instead of waiting for itself. It
 works under the outer frame's file lock and leaves that lock to it.
 
 Interrupts (KeyboardInterrupt, SystemExit from a handler) may come between any two bytecodes. So nothing leaves the
-queue before it is settled, and what an interrupted leader left is there for the next one.
+queue before it is settled, what an interrupted leader left is there for the next one, and a wake-up is only a hint:
+who waits looks again by itself after `_LOOK_AGAIN_S`, should the one who was to wake it have been interrupted, or the
+frame that was pointed to the turn stand still below a signal handler.
 
 The store promises: `enter` and `leave` may be called again at any time, and after `leave` nothing is half way.
 """
@@ -24,6 +26,9 @@ from collections import deque
 from typing import Any, Callable, Deque, List, Optional
 
 from mini_mlflow.writing.operations import Submission
+
+# Only after an interrupt or below a signal handler does anybody wait this long.
+_LOOK_AGAIN_S = 0.05
 
 Waiting = Callable[[], List[Submission]]
 
@@ -53,37 +58,66 @@ class GroupCommit:
             Exception: what kept the store from it (an OSError, LockTimeout, RunEndedError); nothing of the
                 submission is on disk then.
         """
+        turn = self.turn
+        outermost = not turn._is_owned()
         self._queue.append(submission)
         try:
-            self._take_turn(None, submission)
+            while not submission.done:
+                if turn.acquire(False):
+                    if not submission.done:
+                        self._lead(None, nested=not outermost and self._inside)
+                    turn.release()
+                    self._point_to_turn()
+                else:
+                    self._wait(submission)
         except BaseException:
             # Whoever called is told that it did not happen, so it must not happen later.
             submission.withdrawn = True
             raise
+        finally:
+            self._free(outermost)
         if submission.error is not None:
             # A copy: one exception raised in several threads would gather all their tracebacks.
-            raise copy.copy(submission.error) from submission.error
+            raise copy.copy(submission.error) from None
+
+    def _wait(self, submission: Submission) -> None:
+        if submission.gate is None:
+            gate = threading.Lock()
+            gate.acquire()
+            # From here on a leader sees the gate; what it did before, the caller's next look sees.
+            submission.gate = gate
+        else:
+            submission.gate.acquire(timeout=_LOOK_AGAIN_S)
+
+    def _point_to_turn(self) -> None:
+        # After the turn is free: who was queued before that but found it taken would otherwise not be told.
+        for submission in self._list_queue():
+            if not submission.settled and not submission.withdrawn:
+                _open_gate(submission)
+                return
 
     def run_alone(self, action: Callable[[], Any]) -> Any:
         """What ``action`` returns, called with the turn and the file lock held, after what waited was stored."""
-        return self._take_turn(action, None)
-
-    def is_nested(self) -> bool:
-        """True in a signal handler (or the like) whose own thread leads below it."""
-        return self._inside and bool(self.turn._is_owned())
-
-    def _take_turn(self, action: Optional[Callable[[], Any]], submission: Optional[Submission]) -> Any:
         turn = self.turn
         outermost = not turn._is_owned()
         try:
             with turn:
-                if submission is None or not submission.settled:
-                    return self._lead(action, nested=not outermost and self._inside)
+                return self._lead(action, nested=not outermost and self._inside)
         finally:
-            # Before Python 3.10 an interrupt can come after the end of a with block but before its lock is freed,
-            # and every other thread would wait for ever.
-            while outermost and turn._is_owned():
-                turn.release()
+            self._free(outermost)
+            self._point_to_turn()
+
+    def _free(self, outermost: bool) -> None:
+        # After an interrupt the turn may still be taken, wherever it struck (before Python 3.10 even between the end
+        # of a with block and the freeing of its lock); every other thread would wait for ever.
+        if outermost and self.turn._is_owned():
+            while self.turn._is_owned():
+                self.turn.release()
+            self._point_to_turn()
+
+    def is_nested(self) -> bool:
+        """True in a signal handler (or the like) whose own thread leads below it."""
+        return self._inside and bool(self.turn._is_owned())
 
     def _lead(self, action: Optional[Callable[[], Any]], nested: bool) -> Any:
         try:
@@ -99,6 +133,7 @@ class GroupCommit:
             self._store(self.waiting)
             return None if action is None else action()
         finally:
+            self._let_go()
             if not nested:
                 # In this order: a handler that comes in between sees nobody inside, and takes and frees the lock
                 # itself. The other way round it would leave the freeing to a frame that has done so already.
@@ -113,17 +148,19 @@ class GroupCommit:
 
     def waiting(self) -> List[Submission]:
         """What is queued and not settled, oldest first."""
-        found = []
+        self._let_go()
+        return [one for one in self._list_queue() if not one.settled and not one.withdrawn]
+
+    def _let_go(self) -> None:
+        # Twice does no harm: a handler may do it in the middle of its own thread's doing it.
         for submission in self._list_queue():
             if submission.settled or submission.withdrawn:
                 try:
                     self._queue.remove(submission)
                 except ValueError:
-                    # A handler that ran since the listing has removed it.
                     pass
-            else:
-                found.append(submission)
-        return found
+                submission.done = True
+                _open_gate(submission)
 
     def _list_queue(self) -> List[Submission]:
         while True:
@@ -132,3 +169,13 @@ class GroupCommit:
             except RuntimeError:
                 # Without a global interpreter lock, another thread may append during the copy.
                 continue
+
+
+def _open_gate(submission: Submission) -> None:
+    gate = submission.gate
+    if gate is not None:
+        try:
+            gate.release()
+        except RuntimeError:
+            # It is open already.
+            pass

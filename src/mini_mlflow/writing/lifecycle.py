@@ -172,7 +172,9 @@ def _resume(run: OpenRun) -> None:
         origin = collect_origin()
         _replace_meta(
             run,
-            dict(run.meta, status=RUNNING, end_time=None, **{name: origin.get(name) for name in ("user", "host", "pid")}),
+            dict(
+                run.meta, status=RUNNING, end_time=None, **{name: origin.get(name) for name in ("user", "host", "pid")}
+            ),
         )
     except BaseException:
         run.give_up_ownership()
@@ -194,9 +196,7 @@ def end(run: OpenRun, status: str) -> None:
 
 
 def _already_ended(run: OpenRun) -> RunEndedError:
-    return RunEndedError(
-        "Run %r is already ended with status %s" % (run.paths.address.run_id, run.meta.get("status"))
-    )
+    return RunEndedError("Run %r is already ended with status %s" % (run.paths.address.run_id, run.meta.get("status")))
 
 
 def _end(run: OpenRun, status: str) -> None:

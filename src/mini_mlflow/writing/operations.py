@@ -39,22 +39,28 @@ class Submission:
         lines: the same as they will stand in the commit's file.
         settled: True once they are on disk or have failed; from then on nothing here changes.
         error: why they failed; None if they did not.
+        done: True once their caller may go on: settled, and the documents that they needed are made.
+        gate: what their caller waits at; None if it never had to wait.
         withdrawn: their caller has gone (an interrupt): whoever commits next leaves them out.
     """
 
-    __slots__ = ("changes", "lines", "settled", "error", "withdrawn")
+    __slots__ = ("changes", "done", "error", "gate", "lines", "settled", "withdrawn")
 
     def __init__(self, changes: List[Change], lines: List[str]) -> None:
         self.changes = changes
         self.lines = lines
         self.settled = False
         self.withdrawn = False
+        self.done = False
+        self.gate: Any = None
         self.error: Optional[BaseException] = None
 
 
 def metric_submission(key: Any, value: Any, step: Any = None, timestamp: Any = None) -> Submission:
     """One point. Raises InvalidKeyError, InvalidTypeError or InvalidValueError; nothing has happened then."""
-    return metrics_submission({key: value} if isinstance(key, str) else {_checked(key, "metric"): value}, step, timestamp)
+    return metrics_submission(
+        {key: value} if isinstance(key, str) else {_checked(key, "metric"): value}, step, timestamp
+    )
 
 
 def metrics_submission(metrics: Any, step: Any = None, timestamp: Any = None) -> Submission:

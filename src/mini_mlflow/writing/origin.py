@@ -20,7 +20,7 @@ _git_answers: Dict[str, Dict[str, Any]] = {}
 
 
 def collect_origin() -> Dict[str, Any]:
-    """``user``, ``host``, ``pid``, ``python``, ``script``, and ``git_commit`` and ``git_dirty`` where ``.git`` is near."""
+    """``user``, ``host``, ``pid``, ``python``, ``script``; and, in a repository, ``git_commit`` and ``git_dirty``."""
     script = find_script()
     origin: Dict[str, Any] = {
         "user": find_user(),

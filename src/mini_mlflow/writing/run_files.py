@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem
-from mini_mlflow.disk.regular import list_folder, read_file, read_head
+from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
 from mini_mlflow.formats.commits import Change, dump_commit
@@ -101,7 +101,7 @@ class RunFiles:
                 return
             try:
                 number = self.next_number()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what each waiting call must be told
                 self.forget()
                 _settle(batch, error)
                 return
@@ -117,7 +117,7 @@ class RunFiles:
         left = self._in_flight
         if left is None:
             return
-        path_taken = os.access(self.paths.commit(left.number), os.F_OK)
+        path_taken = exists(self.paths.commit(left.number))
         if all(submission.settled for submission in left.batch) or (
             path_taken and not self.log.holds(left.number, left.data)
         ):
@@ -132,7 +132,7 @@ class RunFiles:
     def _publish(self, commit: _InFlight) -> None:
         try:
             self.log.write(commit.number, commit.data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self.forget()
             _settle(commit.batch, error)
         else:
@@ -285,5 +285,3 @@ def _settle(batch: List[Submission], error: Optional[Exception]) -> None:
         if not submission.settled:
             submission.error = error
             submission.settled = True
-
-

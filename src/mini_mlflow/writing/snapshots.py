@@ -13,7 +13,13 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file, read_head
-from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, InvalidTypeError, InvalidValueError, OutsideTreeError
+from mini_mlflow.errors import (
+    DamagedFileError,
+    DamagedFileWarning,
+    InvalidTypeError,
+    InvalidValueError,
+    OutsideTreeError,
+)
 from mini_mlflow.formats.commits import VALUE_KINDS
 from mini_mlflow.formats.documents import Snapshot, dump_snapshot, dump_value_document, parse_value_document
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
@@ -104,5 +110,3 @@ def _is_whole(path: str, key: str, parse: Callable[[bytes, str, str], Any]) -> b
 def _write(folder: str, path: str, data: bytes) -> None:
     atomic.create_folder(folder)
     atomic.write_file(folder, os.path.basename(path), data, sync=False)
-
-

@@ -1,0 +1,94 @@
+"""What the readers of a run share: its folder's parts, each read so that damage is told and passed over."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from mini_mlflow.disk.atomic import check_folder
+from mini_mlflow.disk.layout import RunPaths, commit_number, document_stem
+from mini_mlflow.disk.regular import list_folder, read_file
+from mini_mlflow.errors import DamagedFileError, DamagedFileWarning
+from mini_mlflow.formats.commits import Change, parse_commit
+from mini_mlflow.formats.documents import Snapshot, parse_snapshot
+
+Commits = List[Tuple[int, Sequence[Change]]]
+# More numbers than this between two commits mean that one of the names is somebody's own.
+_LONGEST_LOG = 100_000
+
+
+def check_folders(paths: RunPaths) -> None:
+    """Returns if the run's folder and its experiment's are folders and no links.
+
+    Raises:
+        OutsideTreeError: one is a link or a file.
+        FileNotFoundError: there is no such run.
+    """
+    check_folder(os.path.dirname(paths.folder))
+    check_folder(paths.folder)
+
+
+def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
+    """The snapshot of an ended run; None if there is none, or (with a warning) none that can be read."""
+    try:
+        return parse_snapshot(read_file(paths.snapshot), paths.snapshot)
+    except FileNotFoundError:
+        return None
+    except (DamagedFileError, OSError) as error:
+        warn(error)
+        return None
+
+
+def warn(error: Exception) -> None:
+    """A DamagedFileWarning says what was passed over and why."""
+    warnings.warn("skipped: %s" % error, DamagedFileWarning, stacklevel=3)
+
+
+def read_log(paths: RunPaths) -> Commits:
+    """The commits in the log, in order; torn ones are passed over, with a warning."""
+    try:
+        names = list_folder(paths.log)
+    except OSError as error:
+        warn(error)
+        return []
+    numbers = [number for number in map(commit_number, names) if number is not None]
+    if not numbers:
+        return []
+    # Not the listed numbers alone: readdir(3) may miss one that was made during the listing and show a later one.
+    commits: Commits = []
+    first, last = min(numbers), max(numbers)
+    for number in range(first, last + 1) if last - first < _LONGEST_LOG else sorted(numbers):
+        path = paths.commit(number)
+        try:
+            commits.append((number, parse_commit(read_file(path), path)))
+        except FileNotFoundError:
+            continue
+        except (DamagedFileError, OSError) as error:
+            warn(error)
+    return commits
+
+
+def documents(paths: RunPaths, kind: str) -> List[Tuple[str, str]]:
+    """``(path, quoted key)`` of each document of a kind, sorted."""
+    folder = paths.kind_folder(kind)
+    try:
+        names = list_folder(folder)
+    except OSError as error:
+        warn(error)
+        return []
+    stems = ((name, document_stem(name)) for name in sorted(names))
+    return [(os.path.join(folder, name), stem) for name, stem in stems if stem is not None]
+
+
+def read_document(
+    path: str, stem: str, parse: Callable[[bytes, str, str], Any], read: Callable[[str], bytes] = read_file
+) -> Any:
+    """What ``parse(read(path), path, stem)`` makes of a document; None if there is none, or none that is whole."""
+    try:
+        return parse(read(path), path, stem)
+    except FileNotFoundError:
+        return None
+    except (DamagedFileError, OSError) as error:
+        warn(error)
+        return None
