@@ -119,8 +119,9 @@ def document_stem(name: str) -> Optional[str]:
     return name[: -len(_DOCUMENT_SUFFIX)]
 
 
-def is_temporary(name: str) -> bool:
-    return name.startswith(TEMPORARY_PREFIX)
+def is_history(name: str) -> bool:
+    """Whether a name in ``metrics/`` is that of a folder of sealed files."""
+    return name.endswith(_HISTORY_SUFFIX)
 
 
 def resolve_root(runs_dir: Any) -> str:

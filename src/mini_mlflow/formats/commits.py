@@ -82,11 +82,17 @@ def _parse_change(change: Any, path: str) -> Change:
         kind, key, value = change[:3]
         if kind == METRIC:
             step, timestamp = change[3:]
-            if isinstance(key, str) and isinstance(timestamp, int) and (step is None or isinstance(step, int)):
-                return MetricChange(key, float(to_nonfinite(value)), step, timestamp)
+            number = to_nonfinite(value)
+            if (
+                isinstance(key, str)
+                and type(timestamp) is int
+                and type(step) in (int, type(None))
+                and type(number) in (int, float)
+            ):
+                return MetricChange(key, float(number), step, timestamp)
         elif kind in VALUE_KINDS and isinstance(key, str) and isinstance(change[3], str):
             nonfinite = json.dumps(change[4]) if len(change) > 4 else ""
             return ValueChange(kind, key, Encoded(json.dumps(value), nonfinite), change[3])
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         pass
     raise DamagedFileError(path, "holds a change that this version does not know: %.200r" % (change,))

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, datetime
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple
 
 from mini_mlflow.entities import FORMAT
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.history import MetricDocument, parse_json
-from mini_mlflow.formats.values import Encoded, decode_value, dump_number, encode_text
+from mini_mlflow.formats.values import Encoded, decode_value, dump_number, encode_text, to_nonfinite
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*): (.+)\Z")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # JSON leaves these as they are, YAML 1.1 takes them for line breaks, byte order marks or nothing printable.
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_EXPONENT = re.compile(r"-?\d+e")
+_NONFINITE = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 _LIMIT_BYTES = 1_000_000
 _LIMIT_NESTING = 100
@@ -47,6 +49,11 @@ def _to_json(value: Any) -> str:
 
 
 def _to_yaml(text: str) -> str:
+    # PyYAML takes 1e-05 for text, and knows no NaN of that name.
+    if _EXPONENT.match(text):
+        return text.replace("e", ".0e")
+    if text in _NONFINITE:
+        return _NONFINITE[text]
     return _NOT_IN_YAML.sub(lambda match: "\\u%04x" % ord(match.group()), text)
 
 
@@ -90,6 +97,9 @@ def _parse_yaml(text: str, path: str) -> Any:
     # libyaml recurses on the C stack, where too deep a nesting kills the process; Python's own loader raises.
     shallow = sum(text.count(mark) for mark in ("[", "{", "- ", "? ", "-\n", "?\n")) < _LIMIT_NESTING
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if shallow else yaml.SafeLoader
+    # A few hundred bytes of aliases can stand for more than any memory holds. No run's meta.yaml has a use for one.
+    if "*" in text and any(isinstance(token, yaml.AliasToken) for token in _scan(yaml, text, path)):
+        raise DamagedFileError(path, "has YAML aliases, which are not read")
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except (
@@ -103,6 +113,13 @@ def _parse_yaml(text: str, path: str) -> Any:
     ) as error:
         first_line = str(error).partition("\n")[0]
         raise DamagedFileError(path, "is not the YAML of a run: %s" % first_line) from None
+
+
+def _scan(yaml: Any, text: str, path: str) -> Iterator[Any]:
+    try:
+        yield from yaml.scan(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DamagedFileError(path, "is not YAML: %s" % str(error).partition("\n")[0]) from None
 
 
 def _to_text(value: Any) -> Any:
@@ -192,13 +209,21 @@ def parse_snapshot(data: bytes, path: str) -> Snapshot:
     fields = parse_json(data, path)
     if fields.get("format") != FORMAT:
         raise DamagedFileError(path, "has format %r, this version reads %d" % (fields.get("format"), FORMAT))
-    parts = [fields.get(name) for name in ("metadata", "params", "tags", "metrics")]
-    if not all(isinstance(part, dict) for part in parts):
-        raise DamagedFileError(path, "lacks one of metadata, params, tags, metrics")
-    snapshot = Snapshot(*parts)  # type: ignore[arg-type]
-    for place, nonfinite in fields.get("nonfinite", {}).items():
+    parts = [fields.get(name) for name in ("metadata", "params", "tags", "metrics", "nonfinite")]
+    if not all(isinstance(part, dict) for part in parts) or not all(map(_is_summary, fields["metrics"].values())):
+        raise DamagedFileError(path, "lacks a part, or has one of the wrong kind")
+    for place, nonfinite in fields["nonfinite"].items():
         kind, _, key = place.partition("/")
         values = fields[kind] if kind in ("params", "tags") else {}
         if key in values:
             values[key] = decode_value(values[key], nonfinite)
-    return snapshot
+    return Snapshot(fields["metadata"], fields["params"], fields["tags"], fields["metrics"])
+
+
+def _is_summary(summary: Any) -> bool:
+    return (
+        isinstance(summary, dict)
+        and "value" in summary
+        and all(type(summary.get(name)) is int for name in ("step", "timestamp", "count"))
+        and (summary["count"] != 1 or type(to_nonfinite(summary["value"])) in (int, float))
+    )

@@ -19,16 +19,15 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.formats.points import NewPoint, as_new, dump_point, parse_points, salvage_points
 from mini_mlflow.formats.tiers import Range, parse_range
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso
 from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
 
 _OPENING = b'"points": ['
 _CLOSING = b"]}\n"
+_FIELDS_OF_0_1_0 = frozenset(("value", "timestamp", "key"))
 _OWN_FIELDS = frozenset("value step timestamp count commit min max sealed points key".split())
-
-#: (value, step or None for "its position", timestamp in ms), in commit order.
-NewPoint = Tuple[float, Optional[int], int]
 
 
 class MetricDocument(NamedTuple):
@@ -58,7 +57,7 @@ class MetricDocument(NamedTuple):
         value, step, time_ms = self.value, self.step, self.timestamp
         for value, given_step, time_ms in new:
             step = count if given_step is None else given_step
-            lines.append(b"[%d, %s, %d]" % (step, dump_number(value).encode("ascii"), time_ms))
+            lines.append(dump_point(step, value, time_ms))
             count += 1
             if value == value:
                 low = value if low is None or value < low else low
@@ -156,35 +155,45 @@ def parse_json(data: bytes, path: str) -> Dict[str, Any]:
 def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[bytes]) -> MetricDocument:
     if "value" not in fields:
         raise DamagedFileError(path, 'has no field "value"')
-    value = to_nonfinite(fields["value"])
-    value = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
     own_key = fields.get("key", key)
-    time_ms = iso_to_ms(fields.get("timestamp")) or 0
     blank = MetricDocument(
         own_key if isinstance(own_key, str) else key,
-        value=value,
-        timestamp=time_ms,
+        value=_parse_value(fields["value"], path),
+        timestamp=iso_to_ms(fields.get("timestamp")) or 0,
         extra=tuple((name, item) for name, item in fields.items() if name not in _OWN_FIELDS),
     )
-    if "count" not in fields:
-        return blank.appended([(value, None, time_ms)], 0) if isinstance(value, float) else blank
+    if not _OWN_FIELDS & fields.keys() - _FIELDS_OF_0_1_0:
+        new: List[NewPoint] = [(blank.value, None, blank.timestamp)] if isinstance(blank.value, float) else []
+        return blank.appended(new, 0)
     try:
         document = blank._replace(
             count=_int(fields["count"]),
-            commit=_int(fields.get("commit", 0)),
-            step=_int(fields.get("step", 0)),
+            commit=_int(fields["commit"]),
+            step=_int(fields["step"]),
             minimum=_float_or_none(fields.get("min")),
             maximum=_float_or_none(fields.get("max")),
-            sealed=tuple(parse_range(text) for text in fields.get("sealed", [])),
+            sealed=tuple(parse_range(text) for text in fields["sealed"]),
             points=points or b"",
         )
-    except (TypeError, ValueError) as error:
-        raise DamagedFileError(path, "has a first line of the wrong kind: %s" % error) from None
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise DamagedFileError(path, "has a first line of the wrong kind: %r" % error) from None
     if points is not None:
         return document
-    lines = [Point(*line) for line in parse_points(fields.get("points"), path)]
-    relaid = blank.appended([(point.value, point.step, point.timestamp) for point in lines], document.commit)
-    return document._replace(points=relaid.points, count=document.sealed_count + len(lines))
+    lines = parse_points(fields.get("points"), path)
+    if document.sealed_count + len(lines) != document.count:
+        raise DamagedFileError(path, "does not hold the points that it announces")
+    return document._replace(points=blank.appended(as_new(lines), document.commit).points)
+
+
+def _parse_value(value: Any, path: str) -> Any:
+    # Other writers may have put anything there; what is no number is shown, but is no point of the history.
+    value = to_nonfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise DamagedFileError(path, "holds an int too large for a metric") from None
+    return value
 
 
 def _int(value: Any) -> int:
@@ -197,36 +206,6 @@ def _float_or_none(value: Any) -> Optional[float]:
     return None if value is None else float(value)
 
 
-def drop_overlap(older: Sequence[Point], new: Sequence[NewPoint]) -> Sequence[NewPoint]:
-    """``new`` without the points at its beginning that ``older`` ends with.
-
-    For a metric whose document is lost, and with it the number of the commit that its sealed files reach to: the log
-    may hold points that are sealed already, and none may stand twice. Value and timestamp tell.
-    """
-    tail = [(repr(point.value), point.timestamp) for point in older[-len(new) :]] if new else []
-    head = [(repr(value), timestamp) for value, _, timestamp in new]
-    for length in range(len(tail), 0, -1):
-        if tail[-length:] == head[:length]:
-            return new[length:]
-    return new
-
-
-def parse_points(lines: Any, path: str) -> List[Point]:
-    """The points in a decoded JSON list of ``[step, value, timestamp]``. Raises DamagedFileError."""
-    try:
-        return [Point(step, float(value), timestamp) for step, value, timestamp in lines]
-    except (TypeError, ValueError):
-        raise DamagedFileError(path, "holds points that are not [step, value, timestamp]") from None
-
-
-def decode_points(points: bytes, path: str) -> List[Point]:
-    """The points of a document's lines (comma-ended) or of a sealed file (line-ended). Raises DamagedFileError."""
-    body = points.strip()
-    if not body.count(b",\n"):
-        body = body.replace(b"\n", b",\n")
-    return parse_points(parse_json(b'{"points": [%s]}' % body, path)["points"], path)
-
-
-def to_sealed(points: bytes) -> bytes:
-    """A document's lines as a sealed file has them."""
-    return points.replace(b",\n", b"\n") + b"\n" if points else b""
+def salvage_document(data: bytes, path: str) -> List[Point]:
+    """The points that can still be read from a damaged document."""
+    return salvage_points(data.partition(b"\n")[2], path)

@@ -11,10 +11,11 @@ from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.commits import MetricChange
 from mini_mlflow.formats.documents import Snapshot, parse_meta
-from mini_mlflow.formats.history import MetricDocument, NewPoint, decode_points, drop_overlap, parse_document
-from mini_mlflow.formats.tiers import check_sealed, join_ranges
+from mini_mlflow.formats.history import MetricDocument, parse_document
+from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points
+from mini_mlflow.formats.tiers import join_ranges
 from mini_mlflow.formats.values import to_nonfinite
-from mini_mlflow.reading.run_folder import Commits, check_folders, read_document, read_log, read_snapshot, warn
+from mini_mlflow.reading.run_folder import Commits, check_folders, read_log, read_snapshot, warn
 
 # A reader meets a merge at most once in hours; this many in a row mean that a file is missing.
 _MERGES_MET = 20
@@ -44,54 +45,65 @@ def read_history(paths: RunPaths, key: str) -> List[Point]:
 def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool) -> Optional[List[Point]]:
     """The points; None if a sealed file was merged meanwhile and all must be read again."""
     commits = read_log(paths)
-    document = _read_document(paths, key)
-    lost = document is None
-    if document is None:
-        sealed = _list_sealed(paths, key)
-        document = MetricDocument(key, count=sealed[-1][1] + 1 if sealed else 0, sealed=sealed)
-    older = _read_sealed(paths, document, give_up)
+    document, lines = _read_document(paths, key)
+    older = _read_sealed(paths, key, document.sealed if document else _list_sealed(paths, key), give_up)
     if older is None:
         return None
-    new: Sequence[NewPoint] = _new_points(commits, key, document.commit)
-    if lost:
-        new = drop_overlap(older, new)
-    if lost and not older and not new:
-        return _history_in_snapshot(snapshot, key)
-    return older + decode_points(document.appended(new, 0).points, paths.document(METRICS, key))
+    path = paths.document(METRICS, key)
+    if document is not None:
+        points = older + salvage_points(document.points, path)
+        if len(points) != document.count:
+            warn(DamagedFileError(path, "has %d points left of %d" % (len(points), document.count)))
+        return points + to_points(_new_points(commits, key, document.commit), document.count)
+    # Without the document nobody knows up to which commit the points were folded; their values and times tell.
+    points = older + to_points(drop_known(older, as_new(salvage_points(lines, path))), len(older))
+    points += to_points(drop_known(points, _new_points(commits, key, 0)), len(points))
+    return points or _history_in_snapshot(snapshot, key)
 
 
-def _read_document(paths: RunPaths, key: str) -> Optional[MetricDocument]:
+def _read_document(paths: RunPaths, key: str) -> Tuple[Optional[MetricDocument], bytes]:
+    """The document; or None, and the lines that may still hold points."""
+    path = paths.document(METRICS, key)
+    data = b""
     try:
         check_folder(paths.kind_folder(METRICS))
+        data = read_file(path)
+        return parse_document(data, path, key), b""
     except FileNotFoundError:
-        return None
-    except OSError as error:
+        return None, b""
+    except (DamagedFileError, OSError) as error:
         warn(error)
-        return None
-    document: Optional[MetricDocument] = read_document(paths.document(METRICS, key), key, parse_document)
-    return document
+        return None, data.partition(b"\n")[2]
 
 
 def _list_sealed(paths: RunPaths, key: str) -> Tuple[Tuple[int, int], ...]:
     try:
+        check_folder(paths.kind_folder(METRICS))
         return join_ranges(map(sealed_range, list_folder(paths.history_folder(key))))
+    except FileNotFoundError:
+        return ()
     except OSError as error:
         warn(error)
         return ()
 
 
-def _read_sealed(paths: RunPaths, document: MetricDocument, give_up: bool) -> Optional[List[Point]]:
+def _read_sealed(paths: RunPaths, key: str, sealed: Sequence[Tuple[int, int]], give_up: bool) -> Optional[List[Point]]:
     points: List[Point] = []
-    for pair in document.sealed:
-        path = paths.sealed(document.key, *pair)
+    for first, last in sealed:
+        path = paths.sealed(key, first, last)
         try:
-            points += decode_points(check_sealed(read_file(path), pair, path), path)
+            found = salvage_points(read_file(path), path)
         except FileNotFoundError as error:
             if not give_up:
                 return None
             warn(error)
-        except (DamagedFileError, OSError) as error:
+            continue
+        except OSError as error:
             warn(error)
+            continue
+        if len(found) != last - first + 1:
+            warn(DamagedFileError(path, "has %d points left of %d" % (len(found), last - first + 1)))
+        points += found
     return points
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import platform
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
@@ -32,6 +32,8 @@ from mini_mlflow.reading.run_folder import (
 )
 
 _HEAD_BYTES = 4096
+# Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
+_OVERTAKEN_AT_MOST = 20
 
 
 class RunView(NamedTuple):
@@ -63,9 +65,16 @@ def read_run(paths: RunPaths) -> RunView:
         metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
         return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags)
     metadata = _read_live_metadata(paths)
-    commits = read_log(paths)
-    values = {kind: _read_values(paths, kind, commits) for kind in VALUE_KINDS}
-    return RunView(metadata, values["params"], _read_last_values(paths, commits), values["tags"])
+    for _ in range(_OVERTAKEN_AT_MOST):
+        commits = read_log(paths)
+        last = commits[-1][0] if commits else None
+        found = {kind: _read_documents(paths, kind) for kind in (*VALUE_KINDS, METRICS)}
+        if last is None or all(document.commit <= last for documents in found.values() for document in documents):
+            break
+        # A commit was folded since the log was read: of what it set together, some would be new and some old.
+    values = {kind: {document.key: document.value for document in documents} for kind, documents in found.items()}
+    _apply(commits, found, values)
+    return RunView(metadata, values["params"], values[METRICS], values["tags"])
 
 
 def read_stored_metadata(paths: RunPaths) -> Dict[str, Any]:
@@ -87,40 +96,33 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
     return metadata
 
 
-# 0.1.0 puts a key such as "a%20b" into another file than we do. Where both stand, what we wrote is the newer.
-
-
-def _read_values(paths: RunPaths, kind: str, commits: Commits) -> Dict[str, Any]:
-    values: Dict[str, Any] = {}
-    held: Dict[str, int] = {}
+def _read_documents(paths: RunPaths, kind: str) -> List[Any]:
+    """The documents of a kind, one a key; without their points."""
+    found: Dict[str, Any] = {}
     for path, stem in documents(paths, kind):
-        document = read_document(path, stem, parse_value_document)
-        if document is not None and (document.key not in values or paths.document(kind, document.key) == path):
-            values[document.key], held[document.key] = document.value, document.commit
+        if kind == METRICS:
+            document = read_document(path, stem, parse_first_line, _read_first_line)
+        else:
+            document = read_document(path, stem, parse_value_document)
+        # 0.1.0 puts a key such as "a%20b" into another file than we do. Where both stand, ours is the newer.
+        if document is not None and (document.key not in found or paths.document(kind, document.key) == path):
+            found[document.key] = document
+    return list(found.values())
+
+
+def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict[str, Any]]) -> None:
+    """``values`` hold what the commits say that the documents do not hold yet."""
+    held = {(kind, document.key): document.commit for kind, documents in found.items() for document in documents}
     for number, changes in commits:
         for change in changes:
-            if isinstance(change, ValueChange) and change.kind == kind and number > held.get(change.key, 0):
-                values[change.key] = _value_of(change)
-    return values
+            kind = change.kind if isinstance(change, ValueChange) else METRICS
+            if number > held.get((kind, change.key), 0):
+                values[kind][change.key] = change.value if isinstance(change, MetricChange) else _value_of(change)
 
 
 def _value_of(change: ValueChange) -> Any:
     nonfinite = json.loads(change.encoded.nonfinite) if change.encoded.nonfinite else None
     return decode_value(json.loads(change.encoded.json), nonfinite)
-
-
-def _read_last_values(paths: RunPaths, commits: Commits) -> Dict[str, Any]:
-    values: Dict[str, Any] = {}
-    held: Dict[str, int] = {}
-    for path, stem in documents(paths, METRICS):
-        document = read_document(path, stem, parse_first_line, _read_first_line)
-        if document is not None and (document.key not in values or paths.document(METRICS, document.key) == path):
-            values[document.key], held[document.key] = document.value, document.commit
-    for number, changes in commits:
-        for change in changes:
-            if isinstance(change, MetricChange) and number > held.get(change.key, 0):
-                values[change.key] = change.value
-    return values
 
 
 def _read_first_line(path: str) -> bytes:

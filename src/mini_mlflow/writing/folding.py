@@ -29,12 +29,10 @@ from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
 from mini_mlflow.formats.documents import dump_value_document, parse_value_document
 from mini_mlflow.formats.history import (
     MetricDocument,
-    NewPoint,
-    decode_points,
-    drop_overlap,
     parse_document,
-    to_sealed,
+    salvage_document,
 )
+from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points, to_sealed
 from mini_mlflow.formats.tiers import SEAL_AT, Sealing, check_sealed, join_ranges, plan_sealing
 
 #: (folder, key): which document.
@@ -180,18 +178,25 @@ class Folding:
         return document
 
     def _rebuild(self, key: str, new: Sequence[NewPoint]) -> Tuple[MetricDocument, Sequence[NewPoint]]:
-        """What is left of a metric whose document is lost, its sealed files; and what of ``new`` is not in them."""
+        """What is left of a metric whose document is damaged, and what of ``new`` is not in it already.
+
+        That is its sealed files, which stay as they are, and those of the document's points that can be read.
+        """
         sealed = join_ranges(map(sealed_range, list_folder(self._paths.history_folder(key))))
         older: List[Point] = []
-        for pair in sealed:
-            path = self._paths.sealed(key, *pair)
-            try:
-                older += decode_points(read_file(path), path)
-            except (DamagedFileError, OSError) as error:
-                warnings.warn("a sealed file is left as it is: %s" % error, DamagedFileWarning, stacklevel=2)
-        whole = MetricDocument(key).appended([(point.value, point.step, point.timestamp) for point in older], 0)
+        for path in (self._paths.sealed(key, *pair) for pair in sealed):
+            older += salvage_points(read_file(path), path)
+        path = self._paths.document(METRICS, key)
+        try:
+            newer = drop_known(older, as_new(salvage_document(read_file(path), path)))
+        except OutsideTreeError:
+            newer = []
+        all_points = MetricDocument(key).appended([*as_new(older), *newer], 0)
         count = sealed[-1][1] + 1 if sealed else 0
-        return whole._replace(count=count, sealed=sealed, points=b""), drop_overlap(older, new)
+        document = MetricDocument(key, count=count, sealed=sealed).appended(newer, 0)
+        document = document._replace(minimum=all_points.minimum, maximum=all_points.maximum, value=all_points.value)
+        document = document._replace(step=all_points.step, timestamp=all_points.timestamp)
+        return document, drop_known([*older, *to_points(newer, count)], new)
 
     # -- sealing -----------------------------------------------------------------------------------------------
 

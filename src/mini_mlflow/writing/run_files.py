@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem
+from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem, is_history
 from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
@@ -221,7 +221,7 @@ class RunFiles:
                     self.folding.refresh(self._unfolded_commits())
                 finally:
                     self._ration.refreshed(since_s)
-        except OSError:
+        except (OSError, DamagedFileError):
             # The values are committed; telling the caller otherwise would make them log twice. Documents that could
             # not be written now are written by the next fold, and flush() and end() report what keeps them from it.
             self.forget()
@@ -268,8 +268,14 @@ class RunFiles:
         for number in self.log.look(sweep=True):
             atomic.remove_file(self.paths.commit(number))
         atomic.remove_folder(self.log.folder)
-        for folder in (self.paths.folder, *map(self.paths.kind_folder, (PARAMS, METRICS, TAGS))):
-            atomic.remove_temporaries(folder, list_folder(folder))
+        atomic.remove_temporaries(self.paths.folder, list_folder(self.paths.folder))
+        for kind in (PARAMS, METRICS, TAGS):
+            folder = self.paths.kind_folder(kind)
+            names = list_folder(folder)
+            atomic.remove_temporaries(folder, names)
+            for history in filter(is_history, names):
+                within = os.path.join(folder, history)
+                atomic.remove_temporaries(within, list_folder(within))
         self.forget()
 
     def _clear_up_after_nested(self) -> None:
