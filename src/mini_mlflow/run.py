@@ -22,6 +22,7 @@ from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.lifecycle import StartRequest
 from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.operations import Submission, metric_submission, metrics_submission, values_submission
+from mini_mlflow.writing.run_state import read_state
 
 
 class Run:
@@ -241,7 +242,7 @@ class Run:
         """False if the run has ended or is gone, whoever did it; asks the disk."""
         run = self._opened()
         try:
-            return not run.ended and run.files.read_meta().get("status", RUNNING) == RUNNING
+            return not run.ended and read_state(run.paths).get("status", RUNNING) == RUNNING
         except (OSError, MiniMlflowError):
             return False
 

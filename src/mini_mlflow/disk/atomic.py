@@ -24,7 +24,8 @@ import errno
 import itertools
 import os
 import stat
-from typing import Callable, Iterable
+from contextlib import contextmanager
+from typing import Callable, Iterable, Iterator
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
 from mini_mlflow.errors import OutsideTreeError
@@ -33,6 +34,10 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | getattr(os, "O_CLOEXEC", 0)
 _LOCK_FILE = os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+# A FIFO in a document's place must not make anybody wait, nor a link lead out of the tree.
+_SYNCED = (
+    os.O_RDONLY | _BINARY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+)
 _CAN_SYNC_FOLDERS = hasattr(os, "O_DIRECTORY")
 # Folders of some network and FUSE file systems cannot be synced; they say so, and promise nothing to rely on.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
@@ -84,29 +89,40 @@ def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
 
 
 class StagedFile:
-    """A file that has all its bytes but not yet its name: what can fail for want of space has been done.
-
-    For a change that must follow another one at once: the snapshot must not stand before ``meta.yaml`` says that the
-    run has ended, nor may a full disk keep it from standing there afterwards.
-    """
+    """A file that has all its bytes but not yet its name; see `staged`."""
 
     def __init__(self, folder: str, name: str, data: bytes, sync: bool) -> None:
-        self._folder, self._name = folder, name
-        self._staged = "%s%s%d" % (_prefix, "staged-", _next_serial())
-        write_file(folder, self._staged, data, sync)
+        self._target = os.path.join(folder, name)
+        name = "%sstaged-%d" % (_prefix, _next_serial())
+        self._staged = os.path.join(folder, name)
+        write_file(folder, name, data, sync)
 
     def publish(self) -> None:
         """The file stands under its name. Raises OSError (with ``filename``); it is still staged then."""
-        target = os.path.join(self._folder, self._name)
         try:
-            os.replace(os.path.join(self._folder, self._staged), target)
+            os.replace(self._staged, self._target)
         except OSError as error:
-            _name_path(error, target)
+            _name_path(error, self._target)
             raise
+        self._staged = ""
 
     def discard(self) -> None:
         """The staged bytes are gone, or left for the next sweep; nothing happens after `publish`."""
-        _discard(os.path.join(self._folder, self._staged), -1)
+        if self._staged:
+            _discard(self._staged, -1)
+
+
+@contextmanager
+def staged(folder: str, name: str, data: bytes, sync: bool) -> Iterator[StagedFile]:
+    """A file for `StagedFile.publish` to give its name to within the block; what can fail for want of space is done.
+
+    Args, Raises: as `write_file`. What is not published by the end of the block is gone.
+    """
+    file = StagedFile(folder, name, data, sync)
+    try:
+        yield file
+    finally:
+        file.discard()
 
 
 def _discard(temporary: str, descriptor: int) -> None:
@@ -134,7 +150,7 @@ def sync_file(path: str) -> None:
             the file, a second fsync may report success (Rebello et al., "Can Applications Recover from fsync
             Failures?", USENIX ATC 2020).
     """
-    _sync(path, os.O_RDONLY | _BINARY | getattr(os, "O_CLOEXEC", 0))
+    _sync(path, _SYNCED)
 
 
 def sync_folder(path: str, missing_ok: bool = False) -> None:

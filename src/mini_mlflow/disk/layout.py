@@ -90,6 +90,11 @@ class RunPaths(NamedTuple):
     def document(self, kind: str, key: str) -> str:
         return "%s/%s/%s.json" % (self.folder, kind, quote_key(key))
 
+    def legacy_document(self, kind: str, key: str) -> Optional[str]:
+        """Where 0.1.0 put the key, which quoted nothing; None if that is the same place or no place at all."""
+        plain = quote_key(key) != key and "/" not in key and "\0" not in key and key not in ("", ".", "..")
+        return "%s/%s/%s.json" % (self.folder, kind, key) if plain else None
+
     def history_folder(self, key: str) -> str:
         return os.path.join(self.folder, METRICS, quote_key(key) + _HISTORY_SUFFIX)
 
@@ -119,9 +124,9 @@ def document_stem(name: str) -> Optional[str]:
     return name[: -len(_DOCUMENT_SUFFIX)]
 
 
-def is_history(name: str) -> bool:
-    """Whether a name in ``metrics/`` is that of a folder of sealed files."""
-    return name.endswith(_HISTORY_SUFFIX)
+def document_of_history(name: str) -> Optional[str]:
+    """The document's name beside a folder of sealed files; None for any other name."""
+    return name[: -len(_HISTORY_SUFFIX)] + _DOCUMENT_SUFFIX if name.endswith(_HISTORY_SUFFIX) else None
 
 
 def resolve_root(runs_dir: Any) -> str:

@@ -196,6 +196,8 @@ def is_held(path: str) -> Optional[bool]:
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # Unlocked, not just closed: a child forked this moment shares the lock, and would keep it for life.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         else:
             if not _lock_descriptor(descriptor, blocking=False):
                 return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from typing import Any, Dict, Iterator, Mapping, NamedTuple
 
 from mini_mlflow.entities import FORMAT
@@ -21,7 +21,6 @@ _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*): (.+)\Z")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # JSON leaves these as they are, YAML 1.1 takes them for line breaks, byte order marks or nothing printable.
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
-_EXPONENT = re.compile(r"-?\d+e")
 _NONFINITE = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 _LIMIT_BYTES = 1_000_000
@@ -30,14 +29,14 @@ _LIMIT_NESTING = 100
 
 def dump_meta(meta: Mapping[str, Any]) -> bytes:
     """``meta.yaml`` with the given keys, in their order."""
-    lines = ["%s: %s\n" % (_dump_meta_key(key), _to_yaml(_to_json(value))) for key, value in meta.items()]
+    lines = ["%s: %s\n" % (_dump_meta_key(key), _to_yaml(value)) for key, value in meta.items()]
     return "".join(lines).encode("utf-8")
 
 
 def _dump_meta_key(key: Any) -> str:
     if isinstance(key, str) and _PLAIN_KEY.match(key) and key.lower() not in _WORDS:
         return key
-    return _to_yaml(_to_json(key))
+    return _to_yaml(key)
 
 
 def _to_json(value: Any) -> str:
@@ -48,12 +47,19 @@ def _to_json(value: Any) -> str:
         return json.dumps(str(value), ensure_ascii=False)
 
 
-def _to_yaml(text: str) -> str:
-    # PyYAML takes 1e-05 for text, and knows no NaN of that name.
-    if _EXPONENT.match(text):
-        return text.replace("e", ".0e")
-    if text in _NONFINITE:
-        return _NONFINITE[text]
+def _to_yaml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{%s}" % ", ".join("%s: %s" % (_to_yaml(key), _to_yaml(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return "[%s]" % ", ".join(map(_to_yaml, value))
+    text = _to_json(value)
+    if isinstance(value, float):
+        # PyYAML takes 1e-05 for text, and knows no NaN of that name.
+        return _NONFINITE.get(text) or (text if "." in text else text.replace("e", ".0e"))
+    return _escape(text)
+
+
+def _escape(text: str) -> str:
     return _NOT_IN_YAML.sub(lambda match: "\\u%04x" % ord(match.group()), text)
 
 
@@ -124,7 +130,9 @@ def _scan(yaml: Any, text: str, path: str) -> Iterator[Any]:
 
 def _to_text(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "") + "Z"
+        # PyYAML gives a time without an offset as it stands, which means UTC.
+        naive = value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo is not None else value
+        return naive.isoformat() + "Z"
     return value.isoformat() if isinstance(value, date) else value
 
 
@@ -179,7 +187,7 @@ def dump_snapshot(
     metrics: Mapping[str, MetricDocument],
 ) -> bytes:
     """``snapshot.json``; ``values`` maps "params" and "tags" to their keys' encoded values."""
-    parts = ['"format": %d' % FORMAT, '"metadata": ' + _to_yaml(_to_json(dict(metadata)))]
+    parts = ['"format": %d' % FORMAT, '"metadata": ' + _escape(_to_json(dict(metadata)))]
     for kind in ("params", "tags"):
         pairs = ("%s: %s" % (encode_text(key), encoded.json) for key, encoded in values[kind].items())
         parts.append('"%s": {%s}' % (kind, ", ".join(pairs)))

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.points import NewPoint, as_new, dump_point, parse_points, salvage_points
-from mini_mlflow.formats.tiers import Range, parse_range
+from mini_mlflow.formats.tiers import Range, parse_ranges
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso
 from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
 
@@ -172,7 +172,7 @@ def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[b
             step=_int(fields["step"]),
             minimum=_float_or_none(fields.get("min")),
             maximum=_float_or_none(fields.get("max")),
-            sealed=tuple(parse_range(text) for text in fields["sealed"]),
+            sealed=parse_ranges(fields["sealed"]),
             points=points or b"",
         )
     except (TypeError, ValueError, LookupError, OverflowError) as error:

@@ -70,6 +70,14 @@ def parse_range(text: Any) -> Range:
     return int(first), int(last)
 
 
+def parse_ranges(texts: Sequence[Any]) -> Tuple[Range, ...]:
+    """The ranges that a document lists. Raises ValueError or TypeError if they do not follow one another from 0."""
+    ranges = tuple(map(parse_range, texts))
+    if [first for first, _ in ranges] != [0, *(last + 1 for _, last in ranges)][: len(ranges)]:
+        raise ValueError("the sealed files do not follow one another")
+    return ranges
+
+
 def join_ranges(texts: Iterable[str]) -> Tuple[Range, ...]:
     """Of the ranges that files are named by, those that follow one another from position 0, the longest first.
 

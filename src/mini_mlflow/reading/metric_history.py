@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_range
-from mini_mlflow.disk.regular import list_folder, read_file
+from mini_mlflow.disk.regular import exists, list_folder, read_file
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.commits import MetricChange
@@ -51,10 +51,10 @@ def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up:
         return None
     path = paths.document(METRICS, key)
     if document is not None:
-        points = older + salvage_points(document.points, path)
-        if len(points) != document.count:
-            warn(DamagedFileError(path, "has %d points left of %d" % (len(points), document.count)))
-        return points + to_points(_new_points(commits, key, document.commit), document.count)
+        newest = salvage_points(document.points, path)
+        if len(newest) != document.count - document.sealed_count:
+            warn(DamagedFileError(path, "has only %d points that can be read" % len(newest)))
+        return older + newest + to_points(_new_points(commits, key, document.commit), document.count)
     # Without the document nobody knows up to which commit the points were folded; their values and times tell.
     points = older + to_points(drop_known(older, as_new(salvage_points(lines, path))), len(older))
     points += to_points(drop_known(points, _new_points(commits, key, 0)), len(points))
@@ -67,6 +67,9 @@ def _read_document(paths: RunPaths, key: str) -> Tuple[Optional[MetricDocument],
     data = b""
     try:
         check_folder(paths.kind_folder(METRICS))
+        legacy = paths.legacy_document(METRICS, key)
+        if legacy is not None and not exists(path) and exists(legacy):
+            path = legacy
         data = read_file(path)
         return parse_document(data, path, key), b""
     except FileNotFoundError:
@@ -102,7 +105,7 @@ def _read_sealed(paths: RunPaths, key: str, sealed: Sequence[Tuple[int, int]], g
             warn(error)
             continue
         if len(found) != last - first + 1:
-            warn(DamagedFileError(path, "has %d points left of %d" % (len(found), last - first + 1)))
+            warn(DamagedFileError(path, "has only %d points that can be read" % len(found)))
         points += found
     return points
 

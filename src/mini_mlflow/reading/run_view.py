@@ -88,8 +88,9 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
     metadata = parse_meta(read_file(paths.meta), paths.meta)
     if metadata.get("status") != RUNNING or is_held(paths.owner_lock) is not False:
         return metadata
-    # The run may have ended since: then its owner gave up the lock after writing another status.
-    metadata = parse_meta(read_file(paths.meta), paths.meta)
+    # The run may have ended since: then its owner gave up the lock after saying so.
+    snapshot = read_snapshot(paths)
+    metadata = snapshot.metadata if snapshot is not None else parse_meta(read_file(paths.meta), paths.meta)
     if metadata.get("status") == RUNNING:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN

@@ -66,8 +66,7 @@ class CommitLog:
             atomic.remove_temporaries(self.folder, names)
         numbers = sorted(number for number in map(commit_number, names) if number is not None)
         self.floor = max(self.floor, numbers[0] - 1) if numbers else max(self.floor, self.last or 0)
-        for number in [known for known in self._changes if known <= self.floor]:
-            del self._changes[number]
+        self._drop_changes(self.floor)
         return numbers
 
     def write(self, number: int, data: bytes) -> None:
@@ -100,7 +99,9 @@ class CommitLog:
     def note(self, number: int, changes: Sequence[Change]) -> None:
         """Commit ``number`` of this process stands: it need not be read again for folding."""
         self._changes[number] = changes
-        self.last = number
+        if self.last is not None:
+            # Else the floor is not known either, and the next call must look.
+            self.last = number
 
     def changes(self, numbers: Sequence[int]) -> Dict[int, Sequence[Change]]:
         """The changes of these commits. Left out are those that are gone (folded) and, with a warning, torn ones."""
@@ -133,5 +134,10 @@ class CommitLog:
             if number <= up_to:
                 atomic.remove_file(self._paths.commit(number))
         self.floor = max(self.floor, up_to)
-        for number in [known for known in self._changes if known <= up_to]:
-            del self._changes[number]
+        self._drop_changes(up_to)
+
+    def _drop_changes(self, up_to: int) -> None:
+        # On a copy and without minding what is gone: a signal handler may change the dict at any moment.
+        for number in list(self._changes):
+            if number <= up_to:
+                self._changes.pop(number, None)

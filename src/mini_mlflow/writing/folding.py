@@ -170,12 +170,20 @@ class Folding:
                     return known
             document = parse_document(read_file(path), path, key)
         except FileNotFoundError:
-            return MetricDocument(key)
+            return self._legacy_metric(key)
         except (DamagedFileError, OutsideTreeError) as error:
             warnings.warn("a metric's document is rebuilt: %s" % error, DamagedFileWarning, stacklevel=2)
             return None
         self._metrics[key] = document
         return document
+
+    def _legacy_metric(self, key: str) -> MetricDocument:
+        """What 0.1.0 left of a metric whose file name it spelled differently; a blank document where it left none."""
+        path = self._paths.legacy_document(METRICS, key)
+        try:
+            return parse_document(read_file(path), path, key) if path else MetricDocument(key)
+        except (OSError, DamagedFileError):
+            return MetricDocument(key)
 
     def _rebuild(self, key: str, new: Sequence[NewPoint]) -> Tuple[MetricDocument, Sequence[NewPoint]]:
         """What is left of a metric whose document is damaged, and what of ``new`` is not in it already.
@@ -219,7 +227,11 @@ class Folding:
         if self.sync:
             atomic.sync_folder(folder)
         sealed = document._replace(sealed=plan.sealed, points=b"")
-        self._write((METRICS, key), sealed.dump(), sealed.commit, relied_on=True)
+        try:
+            self._write((METRICS, key), sealed.dump(), sealed.commit, relied_on=True)
+        except OSError:
+            atomic.remove_file(self._paths.sealed(key, *plan.new))
+            raise
         self._metrics[key] = sealed
         return sources
 
@@ -234,10 +246,12 @@ class Folding:
                 if number is not None:
                     self._synced[place] = number
 
-    def make_histories_durable(self, keys: Iterable[str]) -> None:
-        """The documents of these metrics are on the medium (their folder is the caller's to sync)."""
+    def make_histories_durable(self, keys: Sequence[str]) -> None:
+        """The documents of these metrics are on the medium, and their names."""
         for key in keys:
             self._make_durable((METRICS, key))
+        if keys:
+            atomic.sync_folder(self._paths.kind_folder(METRICS))
 
     def _sync_folders(self, kinds: Set[str]) -> None:
         if not self.sync:
@@ -245,7 +259,9 @@ class Folding:
         for kind in sorted(kinds):
             atomic.sync_folder(self._paths.kind_folder(kind))
         if kinds and not self._folders_synced:
-            # The way down to the documents: without it, a power cut takes them with their folders.
+            # The way down to the documents, and what makes the folder a run: without these, a power cut takes the
+            # documents with it. meta.yaml was a new name, and need not have been synced until now.
+            atomic.sync_file(self._paths.meta)
             for folder in self._paths.ancestors():
                 atomic.sync_folder(folder)
             self._folders_synced = True

@@ -49,6 +49,8 @@ class GroupCommit:
         self._queue: Deque[Submission] = deque()
         # True only while a frame of the thread whose turn it is has yet to call leave.
         self._inside = False
+        # True until leave has come through.
+        self._entered = False
         self.turn: Any = threading.RLock()
 
     def submit(self, submission: Submission) -> None:
@@ -60,8 +62,8 @@ class GroupCommit:
         """
         turn = self.turn
         outermost = not turn._is_owned()
-        self._queue.append(submission)
         try:
+            self._queue.append(submission)
             while not submission.done:
                 if turn.acquire(False):
                     if not submission.done:
@@ -101,28 +103,30 @@ class GroupCommit:
         turn = self.turn
         outermost = not turn._is_owned()
         try:
-            with turn:
-                return self._lead(action, nested=not outermost and self._inside)
+            # Not in a with block: it would free the turn before what an interrupt left could be cleared up under it.
+            turn.acquire()
+            result = self._lead(action, nested=not outermost and self._inside)
+            turn.release()
+            return result
         finally:
             self._free(outermost)
             self._point_to_turn()
 
     def _free(self, outermost: bool) -> None:
-        # After an interrupt the turn may still be taken, wherever it struck (before Python 3.10 even between the end
-        # of a with block and the freeing of its lock); every other thread would wait for ever.
+        # Only after an interrupt is the turn still taken here; wherever it struck, the locks must not stay.
         if outermost and self.turn._is_owned():
+            if self._entered:
+                self._inside = False
+                self._leave()
+                self._entered = False
             while self.turn._is_owned():
                 self.turn.release()
             self._point_to_turn()
 
-    def is_nested(self) -> bool:
-        """True in a signal handler (or the like) whose own thread leads below it."""
-        return self._inside and bool(self.turn._is_owned())
-
     def _lead(self, action: Optional[Callable[[], Any]], nested: bool) -> Any:
         try:
             if not nested:
-                self._inside = True
+                self._inside = self._entered = True
             try:
                 self._enter(nested)
             except Exception as error:
@@ -139,6 +143,7 @@ class GroupCommit:
                 # itself. The other way round it would leave the freeing to a frame that has done so already.
                 self._inside = False
                 self._leave()
+                self._entered = False
 
     def _refuse_all(self, error: Exception) -> None:
         # The others would each wait for the same timeout, one after another.

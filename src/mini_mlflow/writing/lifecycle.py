@@ -1,7 +1,10 @@
 """A run's life: create, attach, resume, end; each whole or not at all, under the run's lock.
 
-The commit point of each is one rename: of ``meta.yaml`` when a run is created, resumed or ended. What fails before it
-is undone; what a kill leaves before it shows nowhere.
+The commit point of each is one rename: of ``meta.yaml`` when a run is created or resumed, of ``snapshot.json`` when
+it is ended. What fails before it is undone; what a kill leaves before it shows nowhere. A run with a snapshot has
+ended, whatever its ``meta.yaml`` says: other processes look for it before each commit, so that nothing is logged
+after an end, also when who ended it was killed a moment later. It is a new name, too, so taking it back when a
+later step fails needs neither space nor a descriptor.
 
 The owner lock is taken before a run says RUNNING and given up after it says something else. So a reader that finds
 RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died.
@@ -17,20 +20,19 @@ import warnings
 from typing import Any, Dict, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import META, METRICS, SNAPSHOT, RunPaths
-from mini_mlflow.disk.regular import read_file
+from mini_mlflow.disk.layout import META, SNAPSHOT, RunPaths
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import (
-    DamagedFileError,
     MiniMlflowError,
     RunEndedError,
     RunNotFoundError,
     UnfinishedRunWarning,
 )
-from mini_mlflow.formats.documents import dump_meta, parse_snapshot
+from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
+from mini_mlflow.writing.run_state import read_snapshot, read_state
 from mini_mlflow.writing.snapshots import gather_snapshot, restore_documents
 
 
@@ -78,7 +80,7 @@ def not_found(address: RunAddress) -> RunNotFoundError:
 
 def _start(run: OpenRun, request: StartRequest) -> None:
     try:
-        run.meta = run.files.read_meta()
+        run.meta = read_state(run.paths)
     except FileNotFoundError:
         if not request.create:
             raise not_found(run.paths.address) from None
@@ -134,8 +136,7 @@ def _undo_creation(run: OpenRun) -> None:
 
 
 def _record_owner(run: OpenRun) -> None:
-    origin = collect_origin()
-    owner = {name: origin.get(name) for name in ("user", "host", "pid")}
+    owner = _owner()
     if any(run.meta.get(name) != value for name, value in owner.items()):
         try:
             _replace_meta(run, dict(run.meta, **owner))
@@ -144,8 +145,20 @@ def _record_owner(run: OpenRun) -> None:
             raise
 
 
+def _owner() -> Dict[str, Any]:
+    origin = collect_origin()
+    return {name: origin.get(name) for name in ("user", "host", "pid")}
+
+
 def _replace_meta(run: OpenRun, meta: Dict[str, Any]) -> None:
+    before = run.meta
     atomic.write_file(run.paths.folder, META, dump_meta(meta), run.settings.fsync != "never")
+    if run.settings.fsync == "always":
+        try:
+            atomic.sync_folder(run.paths.folder)
+        except OSError:
+            atomic.write_file(run.paths.folder, META, dump_meta(before), sync=True)
+            raise
     run.meta = meta
 
 
@@ -158,10 +171,7 @@ def _resume(run: OpenRun) -> None:
     run.take_ownership()
     try:
         sync = run.settings.fsync != "never"
-        try:
-            snapshot = parse_snapshot(read_file(run.paths.snapshot), run.paths.snapshot)
-        except (FileNotFoundError, DamagedFileError):
-            snapshot = None
+        snapshot = read_snapshot(run.paths)
         if snapshot is not None:
             commit = run.meta.get("commit", 0)
             restore_documents(run.paths, snapshot, commit if isinstance(commit, int) else 0, sync)
@@ -169,13 +179,7 @@ def _resume(run: OpenRun) -> None:
         atomic.remove_file(run.paths.snapshot)
         if sync:
             atomic.sync_folder(run.paths.folder)
-        origin = collect_origin()
-        _replace_meta(
-            run,
-            dict(
-                run.meta, status=RUNNING, end_time=None, **{name: origin.get(name) for name in ("user", "host", "pid")}
-            ),
-        )
+        _replace_meta(run, dict(run.meta, status=RUNNING, end_time=None, **_owner()))
     except BaseException:
         run.give_up_ownership()
         raise
@@ -191,7 +195,11 @@ def end(run: OpenRun, status: str) -> None:
     """
     if run.ended:
         raise _already_ended(run)
-    run.group.run_alone(lambda: _end(run, status))
+    try:
+        run.group.run_alone(lambda: _end(run, status))
+    except RunEndedError:
+        run.note_end()
+        raise
     run.note_end()
 
 
@@ -200,11 +208,19 @@ def _already_ended(run: OpenRun) -> RunEndedError:
 
 
 def _end(run: OpenRun, status: str) -> None:
+    while not _end_unless_overtaken(run, status):
+        pass
+    if not run.files.reentered:
+        _remove_log(run)
+
+
+def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
+    """True if the run has ended; False if a signal handler logged, or ended it, before the snapshot stood."""
     files, sync = run.files, run.settings.fsync != "never"
-    before = files.read_meta()
+    generation = files.generation
+    before = read_state(run.paths)
     if before.get("status", RUNNING) != RUNNING:
         run.meta = before
-        run.note_end()
         raise _already_ended(run)
     last = files.next_number() - 1
     files.refresh_all()
@@ -212,27 +228,34 @@ def _end(run: OpenRun, status: str) -> None:
     data, longer = gather_snapshot(run.paths, after)
     if sync:
         files.folding.make_histories_durable(longer)
-    staged = atomic.StagedFile(run.paths.folder, SNAPSHOT, data, sync)
-    try:
-        _replace_meta(run, after)
-        _finish_end(run, staged, before, sync)
-    finally:
-        staged.discard()
-    if not files.reentered:
-        _remove_log(run)
+    # What needs space or a descriptor fails here, before the commit point.
+    with atomic.staged(run.paths.folder, SNAPSHOT, data, sync) as snapshot:
+        with atomic.staged(run.paths.folder, META, dump_meta(after), sync) as meta:
+            snapshot.publish()
+            # From here on a handler is refused. What one logged until now is not in this snapshot.
+            if files.generation != generation:
+                _take_back_end(run, sync)
+                return False
+            try:
+                if sync:
+                    _sync_way_down(run)
+                meta.publish()
+            except OSError:
+                _take_back_end(run, sync)
+                raise
+    run.meta = after
+    return True
 
 
-def _finish_end(run: OpenRun, staged: atomic.StagedFile, before: Dict[str, Any], sync: bool) -> None:
-    try:
-        staged.publish()
-        if sync:
-            atomic.sync_folder(run.paths.kind_folder(METRICS), missing_ok=True)
-            _sync_way_down(run)
-    except OSError:
-        # The caller is told that the run has not ended, so it must not have: back to where it can be ended again.
-        atomic.remove_file(run.paths.snapshot)
-        _replace_meta(run, before)
-        raise
+def _take_back_end(run: OpenRun, sync: bool) -> None:
+    run.files.forget()
+    atomic.remove_file(run.paths.snapshot)
+    if sync:
+        try:
+            atomic.sync_folder(run.paths.folder)
+        except OSError:
+            # If the disk fails, the first error says so.
+            pass
 
 
 def _remove_log(run: OpenRun) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Any, Dict, List
 from weakref import WeakValueDictionary
 
@@ -22,8 +23,11 @@ from mini_mlflow.writing import origin
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
 from mini_mlflow.writing.run_files import RunFiles
+from mini_mlflow.writing.run_state import read_state
 
 _FORK_WAIT_S = 60.0
+_READERS_MET = 1000
+_READER_S = 0.0005
 
 
 class OpenRun:
@@ -57,10 +61,7 @@ class OpenRun:
         try:
             self.files.settle()
         finally:
-            if self.ended:
-                self.lock.close()
-            else:
-                self.lock.release()
+            self.lock.release()
 
     def submit(self, submission: Submission) -> None:
         """The submission is on disk. Raises RunEndedError, LockTimeout or OSError; nothing is stored then."""
@@ -79,14 +80,16 @@ class OpenRun:
 
     def take_ownership(self) -> bool:
         """True if this process owns the run now; False if another living process does."""
-        while not self.is_owner:
-            if self.owner.try_acquire():
+        for _ in range(_READERS_MET):
+            if self.is_owner or self.owner.try_acquire():
                 self.is_owner = True
-            elif is_held(self.paths.owner_lock) is not False:
+                _owned[self.paths.folder] = self
+                return True
+            if is_held(self.paths.owner_lock) is not False:
                 return False
-            # Otherwise a reader was just asking, which it does for microseconds.
-        _owned[self.paths.folder] = self
-        return True
+            # A reader was just asking, which takes it microseconds.
+            time.sleep(_READER_S)
+        return False
 
     def give_up_ownership(self) -> None:
         """Another process may own the run."""
@@ -99,12 +102,14 @@ class OpenRun:
         """The run has ended on disk: this object lets go of all it held."""
         if self.meta.get("status", RUNNING) == RUNNING:
             try:
-                self.meta = self.files.read_meta()
+                self.meta = read_state(self.paths)
             except (OSError, ValueError):
                 self.meta = dict(self.meta, status=UNKNOWN)
         self.ended = True
         self.give_up_ownership()
-        if not self.group.is_nested():
+        # Not below a frame of this thread that still has the lock to release (this is a signal handler then): once
+        # closed, its number may be another file's. Then it is closed with this object.
+        if not self.group.turn._is_owned():
             with self.group.turn:
                 self.lock.close()
         with _registry_lock:

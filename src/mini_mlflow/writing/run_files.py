@@ -13,24 +13,22 @@ from what it knew before, a nested call never removes a commit: the log stays, a
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, List, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem, is_history
-from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
+from mini_mlflow.disk.layout import SNAPSHOT, RunPaths
+from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
 from mini_mlflow.formats.commits import Change, dump_commit
-from mini_mlflow.formats.documents import parse_meta, parse_value_document
-from mini_mlflow.formats.history import parse_first_line
 from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
 from mini_mlflow.writing.operations import Submission
 from mini_mlflow.writing.ration import Ration
-
-_HEAD_BYTES = 4096
+from mini_mlflow.writing.run_state import highest_in_documents, read_state
+from mini_mlflow.writing.snapshots import gather_snapshot
+from mini_mlflow.writing.sweeping import sweep
 
 
 class _InFlight(NamedTuple):
@@ -50,8 +48,8 @@ class RunFiles:
         self.folding = Folding(paths, settings.fsync != "never")
         self._ration = Ration()
         self._in_flight: Optional[_InFlight] = None
-        # Counts the calls of `commit`; who finds it changed has been overtaken by a nested call.
-        self._generation = 0
+        #: Counts the calls of `commit`; who finds it changed has been overtaken by a nested call.
+        self.generation = 0
         self.reentered = False
 
     def set_fsync(self, settings: Settings) -> None:
@@ -92,10 +90,10 @@ class RunFiles:
 
     def commit(self, waiting: Callable[[], List[Submission]]) -> None:
         """What ``waiting`` returns is on disk as one commit, or each has its error. Settles all of it."""
-        self._generation += 1
+        self.generation += 1
         self._finish_in_flight()
         while True:
-            generation = self._generation
+            generation = self.generation
             batch = waiting()
             if not batch:
                 return
@@ -108,7 +106,7 @@ class RunFiles:
             lines = [line for submission in batch for line in submission.lines]
             changes = [change for submission in batch for change in submission.changes]
             commit = self._in_flight = _InFlight(number, dump_commit(number, lines), batch, changes)
-            if generation == self._generation:
+            if generation == self.generation:
                 break
         self._publish(commit)
         self._tend_documents(changes)
@@ -148,11 +146,11 @@ class RunFiles:
             FileNotFoundError: its folder or its ``meta.yaml`` is gone; ``filename`` is set.
             OutsideTreeError, DamagedFileError, OSError: the folder cannot be read.
         """
-        known = self.log.next_if_known()
+        known = None if exists(self.paths.snapshot) else self.log.next_if_known()
         return known if known is not None else self._look() + 1
 
     def _look(self) -> int:
-        meta = self.read_meta()
+        meta = read_state(self.paths)
         if meta.get("status", RUNNING) != RUNNING:
             raise RunEndedError(
                 "Cannot log to run %r: it has ended with status %s; start_run(run_id=%r) resumes it"
@@ -162,42 +160,9 @@ class RunFiles:
         numbers = self.log.look(sweep=not self.reentered)
         highest = numbers[-1] if numbers else 0
         if first_time or not numbers:
-            highest = max(highest, self._highest_in_documents(meta))
+            highest = max(highest, highest_in_documents(self.paths, meta))
         self.log.last = max(highest, self.log.last or 0)
         return self.log.last
-
-    def read_meta(self) -> Dict[str, Any]:
-        """What ``meta.yaml`` says. Raises FileNotFoundError, OutsideTreeError or DamagedFileError."""
-        atomic.check_folder(os.path.dirname(self.paths.folder))
-        atomic.check_folder(self.paths.folder)
-        for kind in (LOG, PARAMS, METRICS, TAGS):
-            try:
-                atomic.check_folder(self.paths.kind_folder(kind))
-            except FileNotFoundError:
-                continue
-        return parse_meta(read_file(self.paths.meta), self.paths.meta)
-
-    def _highest_in_documents(self, meta: Dict[str, Any]) -> int:
-        commit = meta.get("commit", 0)
-        highest = commit if isinstance(commit, int) else 0
-        for kind in (PARAMS, METRICS, TAGS):
-            for name in list_folder(self.paths.kind_folder(kind)):
-                stem = document_stem(name)
-                if stem is not None:
-                    highest = max(highest, self._commit_in(kind, name, stem))
-        return highest
-
-    def _commit_in(self, kind: str, name: str, stem: str) -> int:
-        path = os.path.join(self.paths.kind_folder(kind), name)
-        try:
-            if kind == METRICS:
-                head = read_head(path, _HEAD_BYTES)
-                whole = head if b"\n" in head else read_file(path)
-                return parse_first_line(whole, path, stem).commit
-            return parse_value_document(read_file(path), path, stem).commit
-        except (DamagedFileError, OSError):
-            # A document that says nothing cannot claim a number.
-            return 0
 
     # -- documents ---------------------------------------------------------------------------------------------
 
@@ -268,22 +233,19 @@ class RunFiles:
         for number in self.log.look(sweep=True):
             atomic.remove_file(self.paths.commit(number))
         atomic.remove_folder(self.log.folder)
-        atomic.remove_temporaries(self.paths.folder, list_folder(self.paths.folder))
-        for kind in (PARAMS, METRICS, TAGS):
-            folder = self.paths.kind_folder(kind)
-            names = list_folder(folder)
-            atomic.remove_temporaries(folder, names)
-            for history in filter(is_history, names):
-                within = os.path.join(folder, history)
-                atomic.remove_temporaries(within, list_folder(within))
+        sweep(self.paths)
         self.forget()
 
     def _clear_up_after_nested(self) -> None:
-        if self.read_meta().get("status", RUNNING) == RUNNING:
+        state = read_state(self.paths)
+        if state.get("status", RUNNING) == RUNNING:
             self.flush()
-        else:
-            self.fold()
-            self.remove_log()
+            return
+        self.fold()
+        if not exists(self.paths.snapshot):
+            data, _ = gather_snapshot(self.paths, state)
+            atomic.write_file(self.paths.folder, SNAPSHOT, data, self.settings.fsync != "never")
+        self.remove_log()
 
 
 def _settle(batch: List[Submission], error: Optional[Exception]) -> None:

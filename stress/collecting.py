@@ -1,0 +1,88 @@
+"""From a round's folder to evidence: what was acknowledged, beside what the tree says when it is read back."""
+
+from __future__ import annotations
+
+import traceback
+from itertools import islice
+from pathlib import Path
+from typing import Collection, List
+
+from mini_mlflow import ExperimentTracker
+from stress.acknowledgements import Acknowledged, read_acknowledged
+from stress.evidence import Evidence, History, RunRecord, ThreadRecord, WriterRecord
+from stress.place import Place
+from stress.plan import PARAM, calls
+
+EVERYONE_LIVED: Collection[int] = ()
+
+
+def collect_runs(place: Place, seed: int, evidence: Evidence, killed: Collection[int] = EVERYONE_LIVED) -> None:
+    """Read every run back, into the evidence.
+
+    Args:
+        place: the round's folder; nobody writes there any more.
+        seed: the seed that the writers had.
+        evidence: what to add to.
+        killed: the writers that were killed.
+    """
+    tracker = ExperimentTracker(runs_dir=str(place.tree))
+    try:
+        evidence.listed = tracker.list_runs()
+    except Exception:  # noqa: BLE001  (whatever a read raises is what is looked for)
+        evidence.reading_errors.append(f"list_runs: {traceback.format_exc(limit=-4)}")
+    for folder in sorted(place.acknowledgements.iterdir()):
+        done = [read_acknowledged(path) for path in sorted(folder.iterdir())]
+        if folder.name not in evidence.listed and not any(thread.calls for thread in done):
+            continue  # Its only writer was killed while it started the run.
+        try:
+            evidence.runs.append(_read_run(tracker, folder, done, seed, killed))
+        except Exception:  # noqa: BLE001  (whatever a read raises is what is looked for)
+            evidence.reading_errors.append(f"run {folder.name}: {traceback.format_exc(limit=-4)}")
+
+
+def _read_run(
+    tracker: ExperimentTracker, folder: Path, done: List[Acknowledged], seed: int, killed: Collection[int]
+) -> RunRecord:
+    run_id = folder.name
+    run = tracker.get_run(run_id)
+    record = RunRecord(
+        run_id=run_id,
+        threads=[_replay(seed, run_id, thread, thread.writer in killed) for thread in done],
+        histories={key: read_history(tracker, run_id, key) for key in run["metrics"]},
+        last_values=dict(run["metrics"]),
+        params=dict(run["params"]),
+        status=run["metadata"]["status"],
+    )
+    if run_id.startswith("own-") and not any(thread.ended for thread in done):
+        # Killed before its end was acknowledged: it may have been ended or not.
+        record.statuses_told = ("FINISHED", "CRASHED")
+    return record
+
+
+def read_history(tracker: ExperimentTracker, run_id: str, key: str) -> History:
+    """The history of one metric as steps and values."""
+    return [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)]
+
+
+def _replay(seed: int, run_id: str, done: Acknowledged, killed: bool) -> ThreadRecord:
+    record = ThreadRecord(done.writer, done.thread)
+    for call in islice(calls(seed, run_id, done.writer, done.thread), done.calls + 1):
+        if call.number == done.calls:
+            record.under_way = call if killed and not done.ended else None
+        elif call.kind == PARAM:
+            record.params.update(call.values)
+        else:
+            for key, value in call.values:
+                record.points.setdefault(key, []).append(value)
+    return record
+
+
+def read_writer(place: Place, writer: int, finished: bool = True) -> WriterRecord:
+    """What a writer reports: the errors that it noted as they came, and what it wrote at its end if it got there."""
+    record = WriterRecord(f"writer-{writer}", [report["error"] for report in place.read_reports(f"error-{writer}-*")])
+    end = place.read_report(f"writer-{writer}")
+    if end is not None:
+        record.descriptors_before, record.descriptors_after = end["before"], end["after"]
+    elif finished:
+        record.errors.append("it left no report")
+    return record

@@ -1,0 +1,56 @@
+"""The folder of one round: the tree, what was acknowledged, and what each process reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+
+class Place:
+    """One round's folder. ``tree`` is the store under test; all else is the evidence beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.acknowledgements = folder / "acknowledgements"
+        self.reports = folder / "reports"
+        for path in (self.tree, self.acknowledgements, self.reports):
+            path.mkdir(parents=True, exist_ok=True)
+
+    def report(self, process: str, content: Dict[str, Any]) -> None:
+        """What a process has to say at its end; it is killed before it gets here, or the report is whole."""
+        unfinished = self.reports / f"{process}.unfinished"
+        unfinished.write_text(json.dumps(content))
+        os.replace(str(unfinished), str(self.reports / f"{process}.json"))
+
+    def read_report(self, process: str) -> Optional[Dict[str, Any]]:
+        """The report of a process; None if it left none."""
+        try:
+            content: Dict[str, Any] = json.loads((self.reports / f"{process}.json").read_text())
+        except FileNotFoundError:
+            return None
+        return content
+
+    def read_reports(self, pattern: str) -> List[Dict[str, Any]]:
+        """The reports of all processes whose names match."""
+        return [json.loads(path.read_text()) for path in sorted(self.reports.glob(f"{pattern}.json"))]
+
+    @property
+    def stop_file(self) -> Path:
+        """Made when the writers have finished: readers leave."""
+        return self.reports / "stop"
+
+    def litter(self) -> List[str]:
+        """Temporary files of the store that are still in the tree."""
+        return [
+            os.path.relpath(os.path.join(folder, name), str(self.tree))
+            for folder, folders, files in os.walk(str(self.tree))
+            for name in folders + files
+            if name.startswith(".tmp-")
+        ]
+
+    def remove(self) -> None:
+        shutil.rmtree(str(self.folder))

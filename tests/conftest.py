@@ -1,0 +1,54 @@
+"""What holds for every test: a folder of its own, no settings from outside, no run left open, and whole trees."""
+
+from __future__ import annotations
+
+import os
+from typing import Iterator
+
+import pytest
+
+from mini_mlflow import MiniMlflowError, fluent, run_stack
+from mini_mlflow.writing import lifecycle
+from mini_mlflow.writing.open_runs import owned_runs
+from tree_check import check_tree, find_trees
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "damaged_tree: the test damages its tree on purpose, which is not checked then")
+
+
+@pytest.fixture
+def runs_dir(tmp_path: os.PathLike[str]) -> str:
+    """The path of a tree that does not exist yet."""
+    return os.path.join(str(tmp_path), "mlruns")
+
+
+@pytest.fixture(autouse=True)
+def isolated(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> Iterator[None]:
+    """Each test starts with defaults in an empty folder; at its end its runs are closed and its trees are whole."""
+    # Not the fixture monkeypatch: what a test patches must be undone before its runs are closed here.
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MINI_MLFLOW_")]:
+            patch.delenv(name)
+        patch.chdir(tmp_path)
+        patch.setattr(fluent, "_runs_dir", None)
+        patch.setattr(fluent, "_fsync", None)
+        yield
+        damaged = request.node.get_closest_marker("damaged_tree") is not None
+        _close_runs(give_up=damaged)
+    if not damaged:
+        for tree in find_trees(str(tmp_path)):
+            check_tree(tree)
+
+
+def _close_runs(give_up: bool) -> None:
+    run_stack.entries().clear()
+    for run in owned_runs():
+        try:
+            if not give_up:
+                lifecycle.end(run, "KILLED")
+        except (OSError, MiniMlflowError):
+            # Its folder may be gone, or the test has ended it elsewhere.
+            pass
+        finally:
+            run.give_up_ownership()

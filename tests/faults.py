@@ -1,0 +1,485 @@
+"""Faults at exact file system steps: the name ``os`` of `mini_mlflow.disk.atomic`, replaced by a counting proxy.
+
+That module alone changes the file system, so every step of an operation passes here: the n-th one of the thread that
+armed the proxy can be made to fail, to kill the process, to be interrupted, or to be joined by other work. What the
+proxy counts but does not carry out is fsync: no test here cuts the power, and a disk takes milliseconds for each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
+from mini_mlflow.disk import atomic
+from mini_mlflow.formats import tiers
+from mini_mlflow.writing import folding, ration
+
+RUN_ID = "r"
+
+_STEPS = frozenset(
+    "open write fsync fdatasync close replace rename link symlink unlink remove mkdir rmdir makedirs removedirs "
+    "truncate ftruncate chmod utime".split()
+)
+
+
+class Step(NamedTuple):
+    """One call that changes or syncs the file system; ``carry_out`` does it."""
+
+    name: str
+    arguments: Tuple[Any, ...]
+    carry_out: Callable[[], Any]
+
+
+#: What happens instead of the step; what it returns, the engine takes for the step's result.
+Fault = Callable[[Step], Any]
+
+
+def fail(number: int) -> Fault:
+    """The step fails as the system reports it, with the paths in the error that the system would put there."""
+
+    def strike(step: Step) -> Any:
+        if step.name == "close":
+            # Linux frees the descriptor whatever close(2) reports.
+            step.carry_out()
+        paths = [argument for argument in step.arguments if isinstance(argument, str)]
+        if not paths:
+            raise OSError(number, os.strerror(number))
+        raise OSError(number, os.strerror(number), paths[0], None, *paths[1:2])
+
+    return strike
+
+
+def kill(step: Step) -> Any:
+    """The process is killed before the step, half way where the step is a write."""
+    if step.name == "write":
+        descriptor, data = step.arguments
+        os.write(descriptor, data[: len(data) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt_before(step: Step) -> Any:
+    """Ctrl-C comes just before the step."""
+    raise KeyboardInterrupt
+
+
+def interrupt_after(step: Step) -> Any:
+    """Ctrl-C comes just after the step, before its result is known."""
+    try:
+        step.carry_out()
+    finally:
+        raise KeyboardInterrupt
+
+
+def call_before(function: Callable[[], Any]) -> Fault:
+    """``function`` runs in the same thread, just before the step: what a signal handler is."""
+
+    def strike(step: Step) -> Any:
+        function()
+        return step.carry_out()
+
+    return strike
+
+
+def call_after(function: Callable[[], Any]) -> Fault:
+    """``function`` runs in the same thread, just after the step, also after one that fails of itself."""
+
+    def strike(step: Step) -> Any:
+        try:
+            return step.carry_out()
+        finally:
+            function()
+
+    return strike
+
+
+def write_one_byte(step: Step) -> Any:
+    """write(2) takes a single byte, as it may; other steps are not touched."""
+    if step.name != "write":
+        return step.carry_out()
+    descriptor, data = step.arguments
+    return os.write(descriptor, data[:1])
+
+
+class FaultyOs:
+    """Stands in for the module ``os``; harmless until `armed`.
+
+    Attributes:
+        steps: names of the steps counted since it was armed.
+        struck: what the fault struck at; None if the operation had fewer steps.
+    """
+
+    def __init__(self) -> None:
+        self.steps: List[str] = []
+        self.struck: Optional[Step] = None
+        self._fault: Optional[Fault] = None
+        self._at = 0
+        self._lasting = False
+        self._thread = 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in _STEPS:
+            return real
+
+        def take_step(*arguments: Any, **options: Any) -> Any:
+            carry_out = (lambda: None) if name in ("fsync", "fdatasync") else lambda: real(*arguments, **options)
+            return self._take(Step(name, arguments, carry_out))
+
+        return take_step
+
+    def _take(self, step: Step) -> Any:
+        if self._fault is None or self._thread != threading.get_ident():
+            return step.carry_out()
+        self.steps.append(step.name)
+        fault = self._fault
+        if len(self.steps) < self._at:
+            return step.carry_out()
+        if self.struck is None:
+            self.struck = step
+        if not self._lasting:
+            self._fault = None
+        return fault(step)
+
+    @contextmanager
+    def armed(self, fault: Fault, at: int = 1, lasting: bool = False) -> Iterator[FaultyOs]:
+        """Within the block, ``fault`` strikes at this thread's step number ``at``; with ``lasting`` at all later too."""
+        self.steps, self.struck = [], None
+        self._at, self._lasting, self._thread = at, lasting, threading.get_ident()
+        self._fault = fault
+        try:
+            yield self
+        finally:
+            self._fault = None
+
+
+def install(monkeypatch: Any) -> FaultyOs:
+    """The proxy, in place until the test's end."""
+    proxy = FaultyOs()
+    monkeypatch.setattr(atomic, "os", proxy)
+    return proxy
+
+
+# What a longer search changes: every line that is run instead of each line once for each line that calls it.
+EVERY_LINE = False
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(atomic.__file__)))
+
+
+class Moment:
+    """A moment of a call.
+
+    Attributes:
+        where: the line at which it came; None if the call was over before.
+        passed: the lines run until then, each with the line that called its function.
+    """
+
+    def __init__(self) -> None:
+        self.where: Optional[str] = None
+        self.passed: List[Tuple[str, str]] = []
+
+
+@contextmanager
+def at_line(number: int, function: Callable[[], Any] = lambda: None) -> Iterator[Moment]:
+    """Within the block, ``function`` is called once: before line ``number`` (from 1) that this thread runs in the engine.
+
+    What it raises comes out of that line, as an interrupt does; what it does is what a signal handler does.
+    """
+    moment = Moment()
+
+    def trace_call(frame: Any, event: str, argument: Any) -> Any:
+        return trace_line if frame.f_code.co_filename.startswith(_PACKAGE) else None
+
+    def trace_line(frame: Any, event: str, argument: Any) -> Any:
+        if event == "line" and moment.where is None:
+            moment.passed.append((_tell(frame), _tell(frame.f_back)))
+            if len(moment.passed) == number:
+                moment.where = "%s, called from %s" % moment.passed[-1]
+                sys.settrace(None)
+                function()
+        return trace_line
+
+    before = sys.gettrace()
+    sys.settrace(trace_call)
+    try:
+        yield moment
+    finally:
+        sys.settrace(before)
+
+
+def _tell(frame: Any) -> str:
+    name = os.path.relpath(frame.f_code.co_filename, _PACKAGE)
+    return "%s:%d in %s" % (name, frame.f_lineno, frame.f_code.co_name)
+
+
+def choose_lines(call: Callable[[], Any]) -> List[int]:
+    """The numbers for `at_line` that are worth trying on ``call``, after which there is nothing new."""
+    with at_line(0) as moment:
+        call()
+    first: Dict[Tuple[str, str], int] = {}
+    for number, line in enumerate(moment.passed, 1):
+        first.setdefault(line, number)
+    return list(range(1, len(moment.passed) + 1)) if EVERY_LINE else sorted(first.values())
+
+
+@contextmanager
+def quick_folder() -> Iterator[str]:
+    """A folder that is gone afterwards, in memory where there is such a place: hundreds of trees are made and removed."""
+    memory = "/dev/shm"
+    folder = tempfile.mkdtemp(prefix="mini_mlflow-", dir=memory if os.access(memory, os.W_OK) else None)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+# -- what decides when documents are rewritten, folded and sealed --------------------------------------------------
+
+
+def ration_documents(monkeypatch: Any, refresh: bool, fold_at: int = 10**6) -> None:
+    """For runs opened from now on: a log call always or never rewrites the documents, and folds at ``fold_at``."""
+    monkeypatch.setattr(ration, "_BURST", 1e9 if refresh else 0.0)
+    monkeypatch.setattr(ration, "_SHARE", 0.0)
+    monkeypatch.setattr(ration, "_FOLD_SHARE", 0.0)
+    monkeypatch.setattr(ration, "_FOLD_AT", fold_at)
+
+
+def seal_early(monkeypatch: Any) -> None:
+    """A fold seals four points, and merges two sealed files of one size."""
+    for module in (tiers, folding):
+        monkeypatch.setattr(module, "SEAL_AT", 4)
+    monkeypatch.setattr(tiers, "FAN", 2)
+    monkeypatch.setattr(tiers, "LARGEST", 16)
+
+
+# -- what a reader sees --------------------------------------------------------------------------------------------
+
+
+class Stored(NamedTuple):
+    """A run as a reader sees it; ``histories`` are lists of (step, value). A dead owner's RUNNING counts as RUNNING."""
+
+    status: str
+    params: Dict[str, Any]
+    tags: Dict[str, Any]
+    metrics: Dict[str, float]
+    histories: Dict[str, List[Tuple[int, float]]]
+
+
+def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
+    """The run as it stands; None if there is none."""
+    tracker = ExperimentTracker(runs_dir=root)
+    try:
+        run = tracker.get_run(run_id)
+    except RunNotFoundError:
+        assert run_id not in tracker.list_runs()
+        return None
+    assert run_id in tracker.list_runs()
+    histories = {
+        key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
+    }
+    status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
+    return Stored(status, run["params"], run["tags"], run["metrics"], histories)
+
+
+def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stored:
+    """What `log_later_value` and an end make of ``stored``."""
+    before = stored or Stored("", {}, {}, {}, {})
+    later = before.histories.get("later", [])
+    return Stored(
+        status,
+        dict(before.params, later="p"),
+        before.tags,
+        dict(before.metrics, later=7.0),
+        dict(before.histories, later=[*later, (len(later), 7.0)]),
+    )
+
+
+def log_later_value(run: Run) -> None:
+    """A param and a point of keys that no operation here uses."""
+    run.log_param("later", "p")
+    run.log_metric("later", 7.0)
+
+
+def list_temporaries(root: Any) -> List[str]:
+    """The paths of all temporaries in the tree."""
+    return [
+        os.path.join(folder, name)
+        for folder, folders, files in os.walk(str(root))
+        for name in folders + files
+        if name.startswith(".tmp-")
+    ]
+
+
+def list_litter(root: Any, run_id: str = RUN_ID) -> List[str]:
+    """What must not be there once the run has ended: temporaries, and its log."""
+    log = os.path.join(str(root), "0", run_id, "log")
+    return list_temporaries(root) + ([log] if os.path.lexists(log) else [])
+
+
+# -- the closed set of operations ----------------------------------------------------------------------------------
+
+
+class Operation(NamedTuple):
+    """Something that a user does to a run, in a state that makes the engine go a certain way.
+
+    Attributes:
+        name: for the test's id.
+        prepare: brings a tree into that state; returns the open run, None where there is none yet.
+        act: does it; returns the open run.
+        refresh, fold_at: as `ration_documents`.
+    """
+
+    name: str
+    prepare: Callable[[str, ExitStack], Optional[Run]]
+    act: Callable[[str, Optional[Run]], Run]
+    refresh: bool = True
+    fold_at: int = 10**6
+
+    @property
+    def writes_to_live_run(self) -> bool:
+        """Whether the run is open in this process before it acts."""
+        return self.name not in ("create", "resume") and not self.name.startswith("attach")
+
+
+def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
+    """The proxy, with the thresholds that the operation asks for, until the test's end."""
+    ration_documents(monkeypatch, operation.refresh, operation.fold_at)
+    seal_early(monkeypatch)
+    return install(monkeypatch)
+
+
+def open_run(root: str) -> Run:
+    """The run: created, attached to, or resumed, without making it active."""
+    tracker = ExperimentTracker(runs_dir=root)
+    run = tracker.start_run(run_id=RUN_ID, nested=True)
+    from mini_mlflow import run_stack
+
+    run_stack.discard(run)
+    return run
+
+
+def _fresh(root: str, stack: ExitStack) -> Run:
+    return Run(run_id=RUN_ID, name="fresh", runs_dir=root)
+
+
+def _filled(root: str, stack: ExitStack) -> Run:
+    """Every kind of document, each with two commits behind it; three of the points only in the log if not refreshed."""
+    run = _fresh(root, stack)
+    run.log_params({"lr": 0.1, "layers": [1, 2]})
+    run.set_tag("kind", "old")
+    for value in (0.5, float("nan"), 0.25):
+        run.log_metric("loss", value if value == value else -1.0)
+    run.log_metric("acc", 0.9, step=10)
+    return run
+
+
+def _folded(root: str, stack: ExitStack) -> Run:
+    run = _filled(root, stack)
+    run.flush()
+    return run
+
+
+def _about_to_seal(root: str, stack: ExitStack) -> Run:
+    run = _filled(root, stack)
+    run.log_metrics({"loss": 0.125, "acc": 0.95})
+    return run
+
+
+def _about_to_merge(root: str, stack: ExitStack) -> Run:
+    run = _about_to_seal(root, stack)
+    run.flush()
+    for value in range(4):
+        run.log_metric("loss", float(value))
+    return run
+
+
+def _ended(root: str, stack: ExitStack) -> None:
+    run = _about_to_merge(root, stack)
+    run.flush()
+    run.log_metric("single", 1.5, step=3)
+    run.end()
+
+
+def _left_by_dead_owner(root: str, stack: ExitStack) -> None:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _filled(root, stack)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _owned_by_another(root: str, stack: ExitStack) -> None:
+    """Another process owns the run until this one's stack closes, or this one dies."""
+    (reading, writing), (told, telling) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(writing)
+            _filled(root, stack)
+            os.write(telling, b"x")
+            os.read(reading, 1)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reading)
+    os.close(telling)
+    assert os.read(told, 1) == b"x"
+    os.close(told)
+    stack.callback(os.waitpid, child, 0)
+    stack.callback(os.close, writing)
+
+
+def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
+    def act(root: str, run: Optional[Run]) -> Run:
+        assert run is not None
+        run.log_metrics(metrics)
+        return run
+
+    return act
+
+
+def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run]:
+    def act(root: str, run: Optional[Run]) -> Run:
+        assert run is not None
+        action(run)
+        return run
+
+    return act
+
+
+OPERATIONS = [
+    Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
+    Operation("first param", _fresh, _on_run(lambda run: run.log_param("lr", 0.1))),
+    Operation("new param", _filled, _on_run(lambda run: run.log_param("momentum", {"beta": [0.9]}))),
+    Operation("replace param", _filled, _on_run(lambda run: run.log_param("lr", 0.2))),
+    Operation("replace param, in the log", _filled, _on_run(lambda run: run.log_param("lr", 0.2)), refresh=False),
+    Operation("several params", _filled, _on_run(lambda run: run.log_params({"lr": 0.2, "depth": 3, "width": 4}))),
+    Operation("first metric", _fresh, _log(loss=0.5)),
+    Operation("new metric", _filled, _log(extra=0.5)),
+    Operation("new metric, others in the log", _filled, _log(extra=0.5), refresh=False),
+    Operation("existing metric", _filled, _log(loss=0.1)),
+    Operation("existing metric, in the log", _filled, _log(loss=0.1), refresh=False),
+    Operation("several metrics", _filled, _log(loss=0.1, acc=0.2, extra=0.3)),
+    Operation("several metrics, in the log", _filled, _log(loss=0.1, acc=0.2), refresh=False),
+    Operation("tag", _filled, _on_run(lambda run: run.set_tag("kind", "new"))),
+    Operation("log call that folds", _filled, _log(acc=0.1), refresh=False, fold_at=5),
+    Operation("flush", _filled, _on_run(lambda run: run.flush()), refresh=False),
+    Operation("flush that seals", _about_to_seal, _on_run(lambda run: run.flush()), refresh=False),
+    Operation("flush that merges", _about_to_merge, _on_run(lambda run: run.flush()), refresh=False),
+    Operation("end", _filled, _on_run(lambda run: run.end()), refresh=False),
+    Operation("end of an empty run", _fresh, _on_run(lambda run: run.end("KILLED"))),
+    Operation("end of a folded run", _folded, _on_run(lambda run: run.end("FAILED"))),
+    Operation("resume", _ended, lambda root, run: open_run(root), refresh=False),
+    Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
+    Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
+]

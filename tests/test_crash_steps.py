@@ -1,0 +1,326 @@
+"""A process killed at any file system step of any operation leaves the state before it or after it, nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+import warnings
+from contextlib import ExitStack
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+
+import pytest
+
+from faults import (
+    OPERATIONS,
+    RUN_ID,
+    FaultyOs,
+    Operation,
+    Stored,
+    call_after,
+    call_before,
+    kill,
+    list_litter,
+    log_later_value,
+    open_run,
+    quick_folder,
+    read_stored,
+    set_up,
+    with_later_value,
+)
+from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError
+from mini_mlflow.disk import regular
+from tree_check import check_tree
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+# A run that has many steps has some dozens; an enumeration that does not end by then never would.
+MOST_STEPS = 300
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    with quick_folder() as path:
+        yield path
+
+
+def name_operation(operation: Operation) -> str:
+    return operation.name.replace(", ", "-").replace(" ", "-")
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """The status with which a forked child that did ``work`` was reaped."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1]
+
+
+def read_before_and_after(operation: Operation, folder: str) -> Tuple[Optional[Stored], Optional[Stored]]:
+    root = os.path.join(folder, "whole")
+    seen: List[Optional[Stored]] = []
+    with ExitStack() as stack:
+        run = operation.prepare(root, stack)
+        seen.append(read_stored(root))
+        run = operation.act(root, run)
+        seen.append(read_stored(root))
+        if run.is_open():
+            run.end()
+    return seen[0], seen[1]
+
+
+def act_and_die(operation: Operation, root: str, disk: FaultyOs, at: int) -> bool:
+    """Whether a child died at that step; False if it had done all of the operation."""
+
+    def work() -> None:
+        with ExitStack() as stack:
+            run = operation.prepare(root, stack)
+            with disk.armed(kill, at):
+                operation.act(root, run)
+            stack.pop_all()
+
+    status = in_child(work)
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, "the child exited with %d" % status
+    return status != 0
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_operation)
+def test_killed_at_any_step_leaves_before_or_after_and_lets_the_next_writer_in(
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = set_up(operation, monkeypatch)
+    before, after = read_before_and_after(operation, folder)
+    seen_before = False
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        died = act_and_die(operation, root, disk, at)
+        seen = read_stored(root) if os.path.isdir(root) else None
+        assert seen in ((before, after) if died else (after,)), "killed at step %d" % at
+        seen_before = seen_before or seen == before
+        if os.path.isdir(root):
+            check_tree(root, leftovers=True)
+        run = open_run(root)
+        log_later_value(run)
+        run.end()
+        assert read_stored(root) == with_later_value(seen), "killed at step %d" % at
+        assert list_litter(root) == [], "killed at step %d" % at
+        # Sealed files that a fold had merged but not yet removed may stay; nothing lists them.
+        check_tree(root, leftovers=True)
+        if not died:
+            break
+    else:
+        raise AssertionError("%d steps were not enough" % MOST_STEPS)
+    assert at > 1
+    assert seen_before
+
+
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.writes_to_live_run], ids=name_operation)
+def test_process_beside_one_that_is_killed_stores_its_value_or_is_told_that_the_run_has_ended(
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has logged to the run all along goes on with what it knows of the log."""
+    disk = set_up(operation, monkeypatch)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        with ExitStack() as stack:
+            run = operation.prepare(root, stack)
+            assert run is not None
+
+            def act_on_copy(root: str = root, run: Run = run, at: int = at) -> None:
+                with disk.armed(kill, at):
+                    operation.act(root, run)
+
+            died = in_child(act_on_copy) != 0
+            seen = read_stored(root)
+            assert seen is not None
+            try:
+                log_later_value(run)
+                stored = with_later_value(seen, seen.status)
+            except RunEndedError:
+                assert seen.status != "RUNNING", "killed at step %d" % at
+                stored = seen
+            assert read_stored(root) == stored, "killed at step %d" % at
+            if seen.status == "RUNNING":
+                run.end()
+                assert read_stored(root) == stored._replace(status="FINISHED")
+        if not died:
+            break
+    assert at > 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=name_operation)
+def test_reader_at_any_step_of_a_writer_sees_before_or_after(
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = set_up(operation, monkeypatch)
+    before, after = read_before_and_after(operation, folder)
+    seen: List[Optional[Stored]] = []
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        # Odd steps are looked at before, even ones after; every step's "after" is the next one's "before".
+        fault = (call_before if at % 2 else call_after)(lambda root=root: seen.append(read_stored(root)))
+        with ExitStack() as stack:
+            run = operation.prepare(root, stack)
+            with disk.armed(fault, at):
+                run = operation.act(root, run)
+            if run.is_open():
+                run.end()
+        if disk.struck is None:
+            break
+    # Once the new state was seen, the old one never comes back from one step to the next.
+    assert [state for state in seen if state not in (before, after)] == []
+    if before != after:
+        assert seen == sorted(seen, key=lambda state: state == after)
+
+
+class _OvertakenOs:
+    """The name ``os`` of `disk.regular`, through which all reading goes: lets a writer act before the n-th look."""
+
+    def __init__(self) -> None:
+        self.arm(0, lambda: None)
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in ("open", "listdir", "access"):
+            return real
+
+        def look(*arguments: Any, **options: Any) -> Any:
+            self.count += 1
+            if self.count == self.at:
+                self.write()
+            return real(*arguments, **options)
+
+        return look
+
+    def arm(self, at: int, write: Callable[[], Any]) -> None:
+        """From now on looks are counted anew; 0 is never reached."""
+        self.count, self.at, self.write = 0, at, write
+
+
+READS = {
+    "run": lambda root: ExperimentTracker(runs_dir=root).get_run(RUN_ID),
+    "history": lambda root: ExperimentTracker(runs_dir=root).get_metric_history(RUN_ID, "loss"),
+    "list": lambda root: ExperimentTracker(runs_dir=root).list_runs(),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(
+    "operation", [operation for operation in OPERATIONS if operation.name != "create"], ids=name_operation
+)
+def test_writer_between_any_two_looks_of_a_reader_shows_before_or_after(
+    operation: Operation, read: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(operation, monkeypatch)
+    reader = _OvertakenOs()
+    monkeypatch.setattr(regular, "os", reader)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        done = []
+        with ExitStack() as stack:
+            run = operation.prepare(root, stack)
+            reader.arm(0, lambda: None)
+            before = comparable(READS[read](root))
+            reader.arm(at, lambda root=root, run=run: done.append(operation.act(root, run)))
+            seen = comparable(READS[read](root))
+            reader.arm(0, lambda: None)
+            acted = bool(done)
+            if not acted:
+                done.append(operation.act(root, run))
+            after = comparable(READS[read](root))
+            if done[0].is_open():
+                done[0].end()
+        assert is_between(seen, before, after), "overtaken at look %d: %r" % (at, seen)
+        if not acted:
+            break
+    assert at > 1
+
+
+def is_between(seen: Any, before: Any, after: Any) -> bool:
+    """Whether a reader may see this of a run that is changed while it reads: each key as it was or as it is.
+
+    A history and a listing are one or the other, and so is each value; a reader takes no snapshot of all keys at once.
+    """
+    if seen in (before, after) or not isinstance(seen, tuple):
+        return seen in (before, after)
+    if seen[0] not in (before[0], after[0]):
+        return False
+    for kind, values in seen[1].items():
+        old, new = before[1][kind], after[1][kind]
+        if not set(old) <= set(values) <= set(new):
+            return False
+        if any(value not in [held[key] for held in (old, new) if key in held] for key, value in values.items()):
+            return False
+    return True
+
+
+def comparable(seen: Any) -> Any:
+    """Without the instants, which differ from one writing to the next, and with the owner's death left out."""
+    if isinstance(seen, list):
+        return [point[:2] if isinstance(point, tuple) else point for point in seen]
+    status = {"CRASHED": "RUNNING"}.get(seen["metadata"]["status"], seen["metadata"]["status"])
+    return status, {name: seen[name] for name in ("params", "tags", "metrics")}
+
+
+def test_dead_owner_shows_as_crashed_until_somebody_takes_over(folder: str) -> None:
+    tracker = ExperimentTracker(runs_dir=folder)
+
+    def start_and_die() -> None:
+        run = open_run(folder)
+        run.log_metric("loss", 0.5)
+        assert tracker.get_run(RUN_ID)["metadata"]["status"] == "RUNNING"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert os.WTERMSIG(in_child(start_and_die)) == signal.SIGKILL
+    assert tracker.get_run(RUN_ID)["metadata"]["status"] == "CRASHED"
+    run = open_run(folder)
+    assert tracker.get_run(RUN_ID)["metadata"]["status"] == "RUNNING"
+    run.end()
+    assert tracker.get_run(RUN_ID)["metadata"]["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("kind", ["params", "metrics", "tags", "log", "."])
+def test_leftover_temporaries_show_nowhere_and_are_swept_at_the_end(kind: str, folder: str) -> None:
+    run = open_run(folder)
+    run.log_param("lr", 0.1)
+    run.log_metric("loss", 0.5)
+    run.set_tag("kind", "t")
+    before = read_stored(folder)
+    for name in (".tmp-0123456789ab-1", ".tmp-0123456789ab-2.json", ".tmp-0123456789ab-staged-3"):
+        path = os.path.join(folder, "0", RUN_ID, kind, name)
+        with open(path, "w") as file:
+            file.write('{"value": 1, "timestamp": "2026-01-01T00:00:00Z", "key": "ghost", "commit": 99}\n')
+    assert read_stored(folder) == before
+    run.log_metric("loss", 0.25)
+    run.end()
+    assert list_litter(folder) == []
+
+
+def test_power_cut_leaves_an_empty_commit_that_readers_and_the_next_writer_pass_over(folder: str) -> None:
+    """What a power cut leaves of the newest commit is skipped with a warning, its number is not used again."""
+    with pytest.MonkeyPatch.context() as patch:
+        set_up(Operation("", lambda root, stack: None, lambda root, run: run, refresh=False), patch)  # type: ignore
+        status = in_child(lambda: [open_run(folder).log_metric("loss", float(value)) for value in range(4)])
+    assert status == 0
+    log = os.path.join(folder, "0", RUN_ID, "log")
+    newest = max(os.listdir(log), key=lambda name: int(name.partition(".")[0]))
+    open(os.path.join(log, newest), "w").close()
+    with pytest.warns(DamagedFileWarning):
+        seen = read_stored(folder)
+    assert seen is not None
+    assert seen.histories["loss"] == [(step, float(step)) for step in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedFileWarning)
+        run = open_run(folder)
+        run.log_metric("loss", 9.0)
+        run.end()
+    after = read_stored(folder)
+    assert after is not None
+    assert after.histories["loss"] == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 9.0)]

@@ -1,0 +1,290 @@
+"""The stress program: every scenario runs for a moment, and every guarantee notices doctored evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, Optional
+
+import pytest
+
+from stress.bench.places import file_system_of
+from stress.children import child_environment
+from stress.evidence import Evidence, ReaderRecord, RunRecord, ThreadRecord, WriterRecord
+from stress.guarantees import GUARANTEES, judge, sentence
+from stress.plan import METRICS, PARAM, Call, param_value
+from stress.points import decode, encode
+from stress.scenarios import SCENARIOS
+
+HELD, BROKEN, COULD_NOT_RUN = 0, 1, 2
+SMALL = ("--seconds", "0.5", "--threads", "2", "--processes", "2", "--seed", "1")
+
+#: Run by every interpreter at its start when found as sitecustomize: a store that loses every fifth point.
+LOSING_STORE = """
+from mini_mlflow import Run
+logged, keep = 0, Run.log_metric
+def lose(self, *args, **kwargs):
+    global logged
+    logged += 1
+    if logged % 5:
+        keep(self, *args, **kwargs)
+Run.log_metric = lose
+"""
+DYING_WRITERS = """
+import os
+from mini_mlflow import ExperimentTracker
+ExperimentTracker.start_run = lambda self, **kwargs: os._exit(7)
+"""
+
+
+def run_stress(*arguments: str, first_on_path: Optional[Path] = None) -> subprocess.CompletedProcess[str]:
+    environment = child_environment()
+    if first_on_path is not None:
+        environment["PYTHONPATH"] = str(first_on_path) + os.pathsep + environment["PYTHONPATH"]
+    return subprocess.run(
+        [sys.executable, "-m", "stress", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.mark.parametrize("scenario", list(SCENARIOS))
+def test_scenario_holds_and_leaves_nothing(scenario: str, tmp_path: Path) -> None:
+    done = run_stress("--scenario", scenario, "--json", "--runs-dir", str(tmp_path), *SMALL)
+    assert done.returncode == HELD, done.stdout + done.stderr
+    (row,) = json.loads(done.stdout)["scenarios"]
+    assert row["verdict"] == "PASS"
+    assert row["calls"] > 0
+    assert f"--scenario {scenario} --seed 1 " in row["command"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_store_that_loses_points_fails_and_its_tree_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOSING_STORE)
+    trees = tmp_path / "trees"
+    trees.mkdir()
+    done = run_stress("--scenario", "one_run", "--runs-dir", str(trees), *SMALL, first_on_path=tmp_path)
+    assert done.returncode == BROKEN, done.stdout + done.stderr
+    (kept,) = trees.iterdir()
+    assert f"kept in {kept}" in done.stdout
+    assert "FAIL" in done.stdout
+    assert "broke acknowledged_exactly_once" in done.stdout
+    assert list((kept / "acknowledgements" / "shared").iterdir())
+
+
+def test_writer_that_dies_of_itself_says_nothing_about_guarantees(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(DYING_WRITERS)
+    done = run_stress("--scenario", "many_runs", "--runs-dir", str(tmp_path), *SMALL, first_on_path=tmp_path)
+    assert done.returncode == COULD_NOT_RUN, done.stdout + done.stderr
+    assert "died with status 7" in done.stderr
+
+
+def test_package_that_cannot_be_imported_could_not_run(tmp_path: Path) -> None:
+    (tmp_path / "mini_mlflow.py").write_text("raise ImportError('not here')")
+    assert run_stress(first_on_path=tmp_path).returncode == COULD_NOT_RUN
+
+
+def test_bad_arguments_could_not_run() -> None:
+    assert run_stress("--threads", "0").returncode == COULD_NOT_RUN
+
+
+def test_bench_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run_stress("bench", "--quick", "--only", "calls", "--dir", str(tmp_path))
+    assert done.returncode == HELD, done.stdout + done.stderr
+    assert f"### One thread: time of a call, {file_system_of(str(tmp_path))} ({tmp_path})" in done.stdout
+    assert "p50 to bare" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert run_stress("bench", "--dir", str(tmp_path / "nowhere")).returncode == COULD_NOT_RUN
+
+
+def test_values_name_their_origin_exactly() -> None:
+    for origin in [(0, 0, 0), (1, 2, 3), (899_999, 99, 99_999_999)]:
+        assert decode(encode(*origin)) == origin
+    assert decode(0.5) is None
+    assert decode("1") is None
+
+
+def honest_evidence() -> Evidence:
+    """Two threads on one run that both were killed: one left a whole batch behind, the other half a thought."""
+
+    def first(number: int) -> float:
+        return encode(1, 0, number)
+
+    def second(number: int) -> float:
+        return encode(2, 1, number)
+
+    batch = Call(4, METRICS, tuple((f"batch-{i}", first(10 + i)) for i in range(2)))
+    run = RunRecord(
+        run_id="r",
+        threads=[
+            ThreadRecord(1, 0, {"shared-0": [first(0), first(2)], "own-1-0": [first(1)]}, {"shared": first(3)}, batch),
+            ThreadRecord(2, 1, {"shared-0": [second(0), second(1)]}, {}, Call(2, PARAM, (("shared", second(2)),))),
+        ],
+        histories={
+            "shared-0": [(0, first(0)), (1, second(0)), (2, second(1)), (3, first(2))],
+            "own-1-0": [(1, first(1))],
+            "batch-0": [(0, first(10))],
+            "batch-1": [(0, first(11))],
+        },
+        last_values={"shared-0": first(2), "own-1-0": first(1), "batch-0": first(10), "batch-1": first(11)},
+        params={"shared": param_value(second(2))},
+        status="FINISHED",
+        status_when_killed="CRASHED",
+    )
+    reader = ReaderRecord(reads=1, sights={"r": {"shared-0": [(0, first(0)), (1, second(0))]}})
+    return Evidence(
+        runs=[run],
+        listed=["r"],
+        writers=[WriterRecord("writer-1", [], 9, 9), WriterRecord("writer-2")],
+        readers=[reader],
+        forks={100: ""},
+        entry_ns=[10**6],
+    )
+
+
+def lose_a_point(evidence: Evidence) -> None:
+    run = evidence.runs[0]
+    del run.histories["shared-0"][3]
+    run.last_values["shared-0"] = run.histories["shared-0"][-1][1]
+
+
+def store_a_point_twice(evidence: Evidence) -> None:
+    history = evidence.runs[0].histories["shared-0"]
+    history.append((4, history[3][1]))
+
+
+def invent_a_point(evidence: Evidence) -> None:
+    run = evidence.runs[0]
+    run.histories["shared-0"].append((4, encode(2, 1, 77)))
+    run.last_values["shared-0"] = encode(2, 1, 77)
+
+
+def move_a_point_to_another_key(evidence: Evidence) -> None:
+    run = evidence.runs[0]
+    run.histories["shared-1"] = [(0, encode(1, 0, 0))]
+    run.last_values["shared-1"] = encode(1, 0, 0)
+
+
+def tear_the_call_under_way(evidence: Evidence) -> None:
+    run = evidence.runs[0]
+    del run.histories["batch-1"], run.last_values["batch-1"]
+
+
+def swap_points(evidence: Evidence) -> None:
+    history = evidence.runs[0].histories["shared-0"]
+    history[1], history[2] = (1, history[2][1]), (2, history[1][1])
+
+
+def change_a_step(evidence: Evidence) -> None:
+    evidence.runs[0].histories["own-1-0"] = [(0, encode(1, 0, 1))]
+
+
+def leave_a_gap_in_steps(evidence: Evidence) -> None:
+    evidence.runs[0].histories["shared-0"][3] = (4, encode(1, 0, 2))
+
+
+def bring_back_an_old_param(evidence: Evidence) -> None:
+    evidence.runs[0].params["shared"] = param_value(encode(1, 0, 2))
+
+
+def tear_a_param(evidence: Evidence) -> None:
+    evidence.runs[0].params["shared"] = {"logged": encode(2, 1, 2)}
+
+
+def lose_a_param(evidence: Evidence) -> None:
+    evidence.runs[0].params.clear()
+
+
+def show_an_older_value(evidence: Evidence) -> None:
+    evidence.runs[0].last_values["shared-0"] = encode(2, 1, 1)
+
+
+def leave_it_running(evidence: Evidence) -> None:
+    evidence.runs[0].status = "RUNNING"
+
+
+def keep_a_dead_owner_alive(evidence: Evidence) -> None:
+    evidence.runs[0].status_when_killed = "RUNNING"
+
+
+def shrink_a_history(evidence: Evidence) -> None:
+    evidence.readers[0].sights["r"]["own-1-0"] = [(1, encode(1, 0, 1)), (5, encode(1, 0, 5))]
+
+
+def rewrite_a_history(evidence: Evidence) -> None:
+    evidence.readers[0].sights["r"]["shared-0"][1] = (1, encode(2, 1, 1))
+
+
+def see_a_history_shrink(evidence: Evidence) -> None:
+    evidence.readers[0].shrunk.append("run r: shared-0: 5 points seen, then 4")
+
+
+DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
+    "acknowledged_exactly_once": {"a missing point": lose_a_point, "a duplicate": store_a_point_twice},
+    "nothing_invented": {
+        "an invented point": invent_a_point,
+        "a point under another key": move_a_point_to_another_key,
+        "half of a killed call": tear_the_call_under_way,
+    },
+    "order_kept": {"reordered points": swap_points},
+    "steps_kept": {"another step than given": change_a_step, "a gap": leave_a_gap_in_steps},
+    "params_whole": {"an old value": bring_back_an_old_param, "half a value": tear_a_param, "none": lose_a_param},
+    "last_values_agree": {"an older value": show_an_older_value},
+    "statuses_told": {"not ended": leave_it_running, "alive though killed": keep_a_dead_owner_alive},
+    "every_run_listed": {
+        "a missing run": lambda evidence: evidence.listed.clear(),
+        "a run twice": lambda evidence: evidence.listed.append("r"),
+        "an unknown run": lambda evidence: evidence.listed.append("stranger"),
+    },
+    "every_call_returns": {"an error": lambda evidence: evidence.writers[0].errors.append("OSError")},
+    "readers_see_no_error": {
+        "in a reader": lambda evidence: evidence.readers[0].errors.append("OSError"),
+        "at the end": lambda evidence: evidence.reading_errors.append("OSError"),
+    },
+    "history_never_shrinks": {
+        "shorter at the end": shrink_a_history,
+        "another point at the end": rewrite_a_history,
+        "shorter on the way": see_a_history_shrink,
+    },
+    "acknowledged_is_visible": {"not seen": lambda evidence: evidence.readers[0].unseen.append("run r: shared-0")},
+    "readers_see_whole_values": {"half seen": lambda evidence: evidence.readers[0].torn.append("run r: param shared")},
+    "next_writer_enters": {"a wait": lambda evidence: evidence.entry_ns.append(60 * 10**9)},
+    "forked_children_start_clean": {"trouble": lambda evidence: evidence.forks.update({101: "it hung"})},
+    "no_litter": {"a temporary": lambda evidence: evidence.litter.append("0/r/.tmp-1")},
+    "no_descriptor_leaks": {"one more": lambda evidence: evidence.writers.append(WriterRecord("writer-3", [], 9, 10))},
+}
+
+
+def test_honest_evidence_breaks_nothing() -> None:
+    assert judge(honest_evidence()) == []
+
+
+def test_call_under_way_may_be_absent() -> None:
+    evidence = honest_evidence()
+    for key in ("batch-0", "batch-1"):
+        del evidence.runs[0].histories[key], evidence.runs[0].last_values[key]
+    evidence.runs[0].params["shared"] = param_value(encode(1, 0, 3))
+    assert judge(evidence) == []
+
+
+def test_every_guarantee_has_a_sentence_and_doctored_evidence() -> None:
+    assert [guarantee.__name__ for guarantee in GUARANTEES] == list(DOCTORED)
+    assert all(sentence(guarantee).endswith(".") for guarantee in GUARANTEES)
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "doctored"), [(guarantee, way) for guarantee, ways in DOCTORED.items() for way in ways]
+)
+def test_guarantee_notices(guarantee: str, doctored: str) -> None:
+    evidence = honest_evidence()
+    DOCTORED[guarantee][doctored](evidence)
+    broken = {broken.guarantee: broken.details for broken in judge(evidence)}
+    assert guarantee in broken
+    assert all(broken[guarantee])
