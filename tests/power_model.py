@@ -128,7 +128,7 @@ class RecordedDisk:
         return written
 
     def fsync(self, descriptor: int) -> None:
-        # Written down alone: this machine is not about to lose its power.
+        # Written down alone: no test depends on it, and a disk takes milliseconds for each.
         with self._next_step() as step:
             if descriptor in self._opened:
                 self._opened[descriptor].inode.syncs.append(step)

@@ -269,6 +269,30 @@ def comparable(seen: Any) -> Any:
     return status, {name: seen[name] for name in ("params", "tags", "metrics")}
 
 
+def test_operations_fold_seal_and_merge_as_their_names_say(folder: str) -> None:
+    """The enumerations above are worth what they go through."""
+    found = {}
+    for operation in OPERATIONS:
+        root = os.path.join(folder, operation.name.replace(" ", "-"))
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            set_up(operation, patch)
+            run = operation.act(root, operation.prepare(root, stack))
+            run_folder = os.path.join(root, "0", RUN_ID)
+            history = os.path.join(run_folder, "metrics", "loss.history")
+            found[operation.name] = tuple(
+                sorted(os.listdir(path)) if os.path.isdir(path) else []
+                for path in (os.path.join(run_folder, "log"), history)
+            )
+            if run.is_open():
+                run.end()
+    assert len(found["existing metric, in the log"][0]) == 7
+    assert len(found["log call that folds"][0]) == 1
+    assert len(found["flush"][0]) == 1
+    assert found["flush that seals"][1] == ["0-3.jsonl"]
+    assert found["flush that merges"][1] == ["0-7.jsonl"]
+    assert found["end"][0] == []
+
+
 def test_dead_owner_shows_as_crashed_until_somebody_takes_over(folder: str) -> None:
     tracker = ExperimentTracker(runs_dir=folder)
 

@@ -59,7 +59,7 @@ def log_everything(run: Run) -> None:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: Any) -> Iterator[Tree]:
+def tree(tmp_path_factory: Any) -> Tree:
     """Four runs: one ended, one resumed and ended, one live with commits in its log, one as 0.1.0 writes them."""
     root = tmp_path_factory.mktemp("damage") / "made"
     with pytest.MonkeyPatch.context() as patch:
@@ -82,7 +82,7 @@ def tree(tmp_path_factory: Any) -> Iterator[Tree]:
     copy = root.parent / "tree"
     copy.mkdir()
     shutil.copytree(str(root / "0"), str(copy / "0"))
-    yield observe(ExperimentTracker(runs_dir=copy))
+    return observe(ExperimentTracker(runs_dir=copy))
 
 
 def observe(tracker: ExperimentTracker) -> Tree:
@@ -236,7 +236,7 @@ def test_one_flipped_byte_costs_one_point(tree: Tree) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_writers_go_on_or_raise_what_is_documented(tree: Tree, tmp_path: Path, seed: int) -> None:
-    """A run that was damaged takes new values and keeps what could still be read, or refuses with a documented error."""
+    """A run that was damaged takes new values and keeps what could be read, or refuses with a documented error."""
     dice = random.Random(seed)
     files = [path.relative_to(tree.tracker.runs_dir) for path in tree.files()]
     for number in range(10):

@@ -227,7 +227,7 @@ def test_torn_document_is_rebuilt(runs_dir: str) -> None:
 
 @pytest.mark.usefixtures("seal_early")
 def test_points_that_are_sealed_and_logged_count_once(runs_dir: str) -> None:
-    """A document is torn, its points are sealed, and the log still holds some of them, others not: each is there once."""
+    """A document is torn, its points are sealed, and the log still holds some of them: each is there once."""
     run = Run(runs_dir=runs_dir)
     for n in range(5):
         run.log_metric("loss", float(n), timestamp=1763882110123 + n)

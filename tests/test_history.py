@@ -1,4 +1,4 @@
-"""A metric's document, its points and its sealed files: nothing is lost, doubled or reordered, and JSON stays strict."""
+"""A metric's document, its points and its sealed files: nothing is lost or doubled, and the JSON stays strict."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_points_that_are_known_are_not_added_again() -> None:
 
 @pytest.mark.parametrize("batch", ["small", "large", "mixed"])
 def test_million_points_have_few_files_and_no_gap(batch: str) -> None:
-    """At every moment the ranges follow one another from 0, at most 64 of them, and no point is rewritten a third time."""
+    """At every moment the ranges follow one another from 0, 64 at most, and no point is written a fourth time."""
     dice = random.Random(batch)
     largest = {"small": 1, "large": 9000, "mixed": 3 * SEAL_AT}[batch]
     sealed: Tuple[Tuple[int, int], ...] = ()
@@ -199,7 +199,8 @@ def test_million_points_have_few_files_and_no_gap(batch: str) -> None:
     while count < 1_000_000:
         count += SEAL_AT + dice.randrange(largest)
         plan = plan_sealing(sealed, count)
-        assert plan.sealed[-1] == plan.new and plan.new[1] == count - 1
+        assert plan.sealed[-1] == plan.new
+        assert plan.new[1] == count - 1
         # What is merged is what the new file holds before the new points, and nothing else goes.
         start = sealed[-1][1] + 1 if sealed else 0
         assert plan.new[0] == (plan.merged[0][0] if plan.merged else start)
@@ -208,7 +209,8 @@ def test_million_points_have_few_files_and_no_gap(batch: str) -> None:
         assert written[plan.new] <= 3
         sealed = plan.sealed
         assert len(sealed) <= 62
-        assert all(one[1] + 1 == other[0] for one, other in zip(sealed, sealed[1:])) and sealed[0][0] == 0
+        assert sealed[0][0] == 0
+        assert all(one[1] + 1 == other[0] for one, other in zip(sealed, sealed[1:]))
     assert max(last - first + 1 for first, last in sealed) >= LARGEST
 
 

@@ -136,7 +136,7 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("operation", SOME, ids=name_operation)
+@pytest.mark.parametrize("operation", BUSIEST, ids=name_operation)
 def test_interrupt_at_any_line_stores_all_or_nothing_and_lets_others_in(
     operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,7 @@ def lines_of(operation: Operation, root: str) -> List[int]:
 
 
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])
-@pytest.mark.parametrize("operation", SOME, ids=name_operation)
+@pytest.mark.parametrize("operation", BUSIEST, ids=name_operation)
 def test_interrupt_in_one_thread_loses_nothing_of_the_others(
     operation: Operation, moment: Fault, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,10 +96,11 @@ class Recording(NamedTuple):
     level: str
 
     def cuts(self, count: int, dice: random.Random) -> List[int]:
-        """Steps to cut after: those at which a call was acknowledged, and as many others, at random."""
+        """Steps to cut after: some at which a call was acknowledged, as many others, at random, and the last."""
         acknowledged = sorted({call.done for call in self.calls})
         some = dice.sample(acknowledged, min(len(acknowledged), count // 2))
-        return some + [dice.randrange(self.disk.step + 1) for _ in range(count - len(some))]
+        some += [dice.randrange(self.disk.step + 1) for _ in range(count - len(some) - 1)]
+        return [*some, self.disk.step]
 
 
 def record(base: str, level: str, monkeypatch: Any, live: Any = live_through, first_value: float = 0.0) -> Recording:
@@ -221,14 +222,33 @@ def test_what_the_level_promises_survives_any_power_cut(
             shutil.rmtree(str(state))
 
 
-def go_on(diary: Diary) -> None:
+def seal_at_once(diary: Diary) -> None:
     diary.start()
-    diary.params(lr=0.4, after_cut=1)
-    for _ in range(6):
-        diary.metrics("loss", "after cut")
+    diary.params(lr=0.1)
+    # The run itself is on the medium from here on.
     diary.flush()
-    diary.metrics("loss", "late")
-    diary.end()
+    for _ in range(5):
+        diary.metrics("loss")
+    diary.flush()
+
+
+@pytest.mark.damaged_tree
+def test_first_seal_survives_a_cut_after_every_step(tmp_path: Any, monkeypatch: Any) -> None:
+    """A metric whose document was never synced is sealed: whatever is left of it, its last value ends its history."""
+    ration_documents(monkeypatch, refresh=False)
+    seal_early(monkeypatch)
+    base, state = tmp_path / "disk", tmp_path / "state"
+    base.mkdir()
+    recording = record(str(base), "end", monkeypatch, seal_at_once)
+    flush = recording.calls[-1]
+    for cut in range(flush.begun, flush.done + 1):
+        for name, loss in make_losses(cut).items():
+            build_state(recording.disk, cut, loss, str(state))
+            try:
+                judge(str(state / "mlruns"), recording.calls, "end", cut)
+            except Exception as error:
+                raise AssertionError("power cut after step %d, keeping %s" % (cut, name)) from error
+            shutil.rmtree(str(state))
 
 
 @pytest.mark.damaged_tree
@@ -242,7 +262,10 @@ def test_run_goes_on_after_a_power_cut_and_survives_the_next(tmp_path: Any, monk
     first = record(str(base), level, monkeypatch)
     dice = random.Random(level)
     for cut in first.cuts(8, dice):
-        ((name, loss),) = list(pick_losses(dice).items())[:1]
+        name, loss = pick_losses(dice).popitem()
+        if cut == first.disk.step:
+            name = "only what was synced"
+            loss = make_losses(0)[name]
         build_state(first.disk, cut, loss, str(after_cut))
         try:
             continue_and_cut_again(after_cut, tmp_path / "state", level, dice, monkeypatch)
@@ -260,7 +283,8 @@ def continue_and_cut_again(after_cut: Any, state: Any, level: str, dice: random.
         try:
             second = record(str(after_cut), level, monkeypatch, go_on, first_value=1000.0)
         except DamagedFileError as error:
-            assert seen is None and error.path.endswith("meta.yaml")
+            assert seen is None
+            assert error.path.endswith("meta.yaml")
             return
     calls = past + second.calls
     judge(str(after_cut / "mlruns"), calls, "always", second.disk.step, len(past))

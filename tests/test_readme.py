@@ -1,4 +1,4 @@
-"""The README: its code runs and prints what it says, its commands are the ones in use, its files look as it shows them."""
+"""The README: its code prints what it says, its commands are the ones in use, its files look as it shows them."""
 
 from __future__ import annotations
 
@@ -131,6 +131,10 @@ def test_names_in_the_readme_exist() -> None:
     code = "".join(path.read_text("utf-8") for path in sources.rglob("*.py"))
     for variable in re.findall(r"MINI_MLFLOW_\w+", TEXT):
         assert variable in code
+    (walk,) = [block.content for block in BLOCKS if block.content.startswith("fluent.log_metric")]
+    for owner, function in re.findall(r"^ *(\w+)\.(\w+) ", walk, re.MULTILINE):
+        assert "class %s" % owner in code or list(sources.rglob(owner + ".py"))
+        assert "def %s(" % function in code
     modules = TEXT[TEXT.index("## Reading the source") : TEXT.index("## Trees of 0.1.0")]
     for name in re.findall(r"`((?:disk|formats|writing|reading)/\w*)`", modules):
         assert (sources / (name + ".py")).is_file() or (sources / name).is_dir()

@@ -71,7 +71,7 @@ def test_snapshot_does_not_grow_with_the_history(runs_dir: str) -> None:
     sizes = []
     for count in (2, 300):
         with Run(run_id=str(count), runs_dir=runs_dir) as run:
-            for n in range(count):
+            for _ in range(count):
                 run.log_metric("loss", 0.5, step=1, timestamp=1763882110123)
         sizes.append(os.path.getsize(os.path.join(runs_dir, "0", str(count), "snapshot.json")))
     assert sizes[1] - sizes[0] < 50
@@ -106,6 +106,27 @@ def test_resume_gives_back_documents_that_a_power_cut_took(tracker: ExperimentTr
     assert after["params"] == before["params"]
     assert [point.step for point in tracker.get_metric_history("r", "once")] == [7, 1]
     assert repr(tracker.get_metric_history("r", "once")[0]) == repr(once[0])
+
+
+def test_resume_goes_by_the_snapshot_where_a_document_is_older(runs_dir: str) -> None:
+    """A power cut may bring back a whole document from before the last write; the ended run's value wins."""
+    run = Run(run_id="r", runs_dir=runs_dir)
+    run.log_param("lr", 0.1)
+    run.set_tag("stage", "first")
+    run.flush()
+    paths = [Path(runs_dir, "0", "r", name) for name in ("params/lr.json", "tags/stage.json")]
+    older = [path.read_bytes() for path in paths]
+    run.log_param("lr", math.inf)
+    run.set_tag("stage", "second")
+    run.end()
+    for path, data in zip(paths, older):
+        path.write_bytes(data)
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    with tracker.start_run(run_id="r"):
+        during = tracker.get_run("r")
+        assert (during["params"], during["tags"]) == ({"lr": math.inf}, {"stage": "second"})
+    after = tracker.get_run("r")
+    assert (after["params"], after["tags"]) == ({"lr": math.inf}, {"stage": "second"})
 
 
 def test_resume_with_a_damaged_snapshot_goes_by_the_documents(tracker: ExperimentTracker) -> None:

@@ -67,3 +67,12 @@ class DamagedFileWarning(UserWarning):
 
 class UnfinishedRunWarning(UserWarning):
     """A run could not be ended while an exception or the interpreter's exit was under way."""
+
+
+def show(value: object) -> str:
+    """``value`` as a message may quote it: its repr, at most 80 characters, and never another error."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a message about a bad value must not fail over how the value prints
+        text = "<%s that cannot be printed>" % type(value).__name__
+    return text if len(text) <= 80 else text[:77] + "..."

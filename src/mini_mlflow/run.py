@@ -12,7 +12,6 @@ from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text,
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import END_STATUSES, FAILED, FINISHED, RUNNING, RunAddress, Settings, resolve_settings
 from mini_mlflow.errors import (
-    InvalidTypeError,
     InvalidValueError,
     MiniMlflowError,
     RunEndedError,
@@ -21,7 +20,13 @@ from mini_mlflow.errors import (
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.lifecycle import StartRequest
 from mini_mlflow.writing.open_runs import OpenRun
-from mini_mlflow.writing.operations import Submission, metric_submission, metrics_submission, values_submission
+from mini_mlflow.writing.operations import (
+    Submission,
+    metric_submission,
+    metrics_submission,
+    value_submission,
+    values_submission,
+)
 from mini_mlflow.writing.run_state import read_state
 
 
@@ -164,7 +169,7 @@ class Run:
             RunEndedError: "Cannot log": the run has ended, here or in another process; nothing was stored.
             OSError: the disk refused (``filename`` says what), or LockTimeout; the earlier state stands.
         """
-        self._submit(values_submission("params", {key: value}) if _is_hashable(key, "param") else None)
+        self._submit(value_submission("params", key, value))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """All of ``params`` are on disk, in one commit: all of them or none. Raises as `log_param`."""
@@ -192,15 +197,14 @@ class Run:
 
     def set_tag(self, key: str, value: Any) -> None:
         """The tag ``key`` is ``value``, on disk; the last write wins. Values and errors as `log_param`."""
-        self._submit(values_submission("tags", {key: value}) if _is_hashable(key, "tag") else None)
+        self._submit(value_submission("tags", key, value))
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """All of ``tags`` are on disk, in one commit. Values and errors as `log_param`."""
         self._submit(values_submission("tags", tags))
 
-    def _submit(self, submission: Optional[Submission]) -> None:
-        if submission is not None:
-            (self._open_run or self._opened()).submit(submission)
+    def _submit(self, submission: Submission) -> None:
+        (self._open_run or self._opened()).submit(submission)
 
     def flush(self) -> None:
         """Every document under ``params/``, ``metrics/`` and ``tags/`` holds all that was logged until now.
@@ -287,9 +291,3 @@ def _reopen(address: Tuple[Any, ...], settings: Tuple[Any, ...]) -> Run:
     run = Run.__new__(Run)
     run._settle_down(RunAddress(*address), Settings(*settings), None)
     return run
-
-
-def _is_hashable(key: Any, kind: str) -> bool:
-    if not isinstance(key, str):
-        raise InvalidTypeError("%s key must be a str, not %s: %.80r" % (kind, type(key).__name__, key))
-    return True

@@ -9,7 +9,7 @@ from mini_mlflow import active, run_stack
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text
 from mini_mlflow.disk.layout import RunPaths, resolve_root
 from mini_mlflow.entities import Point, RunAddress, Settings, resolve_settings
-from mini_mlflow.errors import InvalidTypeError
+from mini_mlflow.errors import InvalidTypeError, show
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.reading.search import list_run_metadata
@@ -168,7 +168,7 @@ class ExperimentTracker:
         """
         paths = self._paths(run_id, experiment_id)
         if not isinstance(key, str):
-            raise InvalidTypeError("metric key must be a str, not %s: %.80r" % (type(key).__name__, key))
+            raise InvalidTypeError("metric key must be a str, not %s: %s" % (type(key).__name__, show(key)))
         try:
             return read_history(paths, key)
         except FileNotFoundError:

@@ -16,7 +16,7 @@ import os
 import re
 from typing import Any, Optional
 
-from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError
+from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError, show
 
 LIMIT_BYTES = 200
 _LIMIT_NAME_CHARACTERS = 10_000
@@ -48,14 +48,16 @@ def check_key(key: Any, kind: str = "key") -> str:
         InvalidKeyError: a str that breaks the rule; the message says which part of it.
     """
     if not isinstance(key, str):
-        raise InvalidTypeError("%s must be a str, not %s: %.80r" % (kind, type(key).__name__, key))
-    fault = _fault_of(key)
+        raise InvalidTypeError("%s must be a str, not %s: %s" % (kind, type(key).__name__, show(key)))
+    # What a subclass of str (an Enum's member, a numpy scalar) makes of str() may be anything.
+    plain = str.__str__(key)
+    fault = _fault_of(plain)
     if fault is not None:
-        raise InvalidKeyError("%s %s: %.220r" % (kind, fault, key))
-    return str(key)
+        raise InvalidKeyError("%s %s: %.220r" % (kind, fault, plain))
+    return plain
 
 
-def _fault_of(key: str) -> Any:
+def _fault_of(key: str) -> Optional[str]:
     if not key:
         return "cannot be empty"
     if "/" in key or "\\" in key:
@@ -99,13 +101,14 @@ def check_experiment_id(experiment_id: Any) -> int:
     """
     number = experiment_id
     if isinstance(experiment_id, str):
+        experiment_id = str.__str__(experiment_id)
         # isdecimal() alone lets Arabic digits through, and int() takes "1_0" and " 1".
         plain = experiment_id.isdecimal() and experiment_id.isascii() and len(experiment_id) <= 19
         if not plain or str(int(experiment_id)) != experiment_id:
             raise InvalidValueError("experiment_id must be an int >= 0 or its decimal str, not %.80r" % experiment_id)
         number = int(experiment_id)
     if isinstance(number, bool) or not hasattr(type(number), "__index__"):
-        raise InvalidTypeError("experiment_id must be an int, not %s: %.80r" % (type(number).__name__, number))
+        raise InvalidTypeError("experiment_id must be an int, not %s: %s" % (type(number).__name__, show(number)))
     number = operator.index(number)
     if not 0 <= number <= _EXPERIMENT_ID_LIMIT:
         raise InvalidValueError("experiment_id must be from 0 to 2**63-1, not %.80s" % hex(number))
@@ -127,14 +130,15 @@ def check_text(text: Any, what: str) -> Optional[str]:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise InvalidTypeError("%s must be a str or None, not %s: %.80r" % (what, type(text).__name__, text))
-    if len(text) > _LIMIT_NAME_CHARACTERS:
-        raise InvalidValueError("%s is too long: %d characters, at most %d" % (what, len(text), _LIMIT_NAME_CHARACTERS))
+        raise InvalidTypeError("%s must be a str or None, not %s: %s" % (what, type(text).__name__, show(text)))
+    plain = str.__str__(text)
+    if len(plain) > _LIMIT_NAME_CHARACTERS:
+        raise InvalidValueError("%s has %d characters, more than %d" % (what, len(plain), _LIMIT_NAME_CHARACTERS))
     try:
-        text.encode("utf-8")
+        plain.encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidValueError("%s is not valid Unicode: %.80r" % (what, text)) from None
-    return str(text)
+        raise InvalidValueError("%s is not valid Unicode: %.80r" % (what, plain)) from None
+    return plain
 
 
 @functools.lru_cache(maxsize=4096)

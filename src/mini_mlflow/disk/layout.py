@@ -14,11 +14,12 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX, quote_key
 from mini_mlflow.entities import RunAddress
-from mini_mlflow.errors import InvalidTypeError, InvalidValueError
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 
 META = "meta.yaml"
 SNAPSHOT = "snapshot.json"
@@ -28,6 +29,8 @@ METRICS = "metrics"
 TAGS = "tags"
 LOCKS = ".locks"
 
+# What 0.1.0 took for a key, so far as it can name a file.
+_LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')
 _DOCUMENT_SUFFIX = ".json"
 _HISTORY_SUFFIX = ".history"
 _SEALED_SUFFIX = ".jsonl"
@@ -92,8 +95,9 @@ class RunPaths(NamedTuple):
 
     def legacy_document(self, kind: str, key: str) -> Optional[str]:
         """Where 0.1.0 put the key, which quoted nothing; None if that is the same place or no place at all."""
-        plain = quote_key(key) != key and "/" not in key and "\0" not in key and key not in ("", ".", "..")
-        return "%s/%s/%s.json" % (self.folder, kind, key) if plain else None
+        if quote_key(key) == key or "%" not in key or not _LEGACY.match(key):
+            return None
+        return "%s/%s/%s.json" % (self.folder, kind, key)
 
     def history_folder(self, key: str) -> str:
         return os.path.join(self.folder, METRICS, quote_key(key) + _HISTORY_SUFFIX)
@@ -139,7 +143,9 @@ def resolve_root(runs_dir: Any) -> str:
     try:
         path = os.fsdecode(runs_dir)
     except TypeError:
-        raise InvalidTypeError("runs_dir must be a path, not %s: %.80r" % (type(runs_dir).__name__, runs_dir)) from None
+        raise InvalidTypeError(
+            "runs_dir must be a path, not %s: %s" % (type(runs_dir).__name__, show(runs_dir))
+        ) from None
     if not path or "\0" in path:
         raise InvalidValueError("runs_dir must be a path, not %.80r" % path)
     return os.path.abspath(path)

@@ -93,12 +93,11 @@ class KeptLock:
 
     def release(self) -> None:
         """The lock is free; nothing happens if it was not held."""
-        if self._descriptor is None:
-            return
-        if self._old is not None:
-            self._old.free()
-        else:
-            _unlock_descriptor(self._descriptor)
+        descriptor, old = self._descriptor, self._old
+        if old is not None:
+            old.free()
+        elif descriptor is not None:
+            _unlock_descriptor(descriptor)
 
     def close(self) -> None:
         """The lock is free and the descriptor closed; the object opens a new one when it is used again."""

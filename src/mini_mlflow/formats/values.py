@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import operator
 from typing import Any, List, NamedTuple, Optional, Set, Tuple, Union
 
-from mini_mlflow.errors import InvalidTypeError, InvalidValueError
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 from mini_mlflow.formats.times import LIMIT_MS
 
 #: The largest value of a param or a tag as JSON. Listings read params with every run: larger things are artifacts.
@@ -142,7 +143,11 @@ class _Walk:
     def _foreign(self, value: Any, path: Path, above: Set[int]) -> Any:
         # numpy and torch by what they offer, so that neither is imported: arrays and scalars have both names.
         if hasattr(value, "tolist") and hasattr(value, "dtype") and not isinstance(value, type):
-            plain = value.tolist()
+            try:
+                plain = value.tolist()
+            except (TypeError, ValueError, RuntimeError):
+                # A tensor on a device, a lazy array: what it says of itself is nothing to store.
+                plain = None
             if type(plain) in (bool, int, float, str, list):
                 return self.plain(plain, path, above)
         raise InvalidTypeError(
@@ -189,27 +194,27 @@ def to_number(value: Any, key: str) -> float:
         InvalidTypeError: not a real number: bool, str, None, complex, an array of several.
         InvalidValueError: an int too large for a float.
     """
-    if isinstance(value, (float, int)) and not isinstance(value, bool):
-        number = value
-    else:
-        number = _scalar_item(value, key)
     try:
-        return float(number)
+        if isinstance(value, (float, int)) and not isinstance(value, bool):
+            return float(value)
+        return float(_scalar_item(value, key))
     except OverflowError:
         raise InvalidValueError("metric %r is too large for a float" % key) from None
 
 
 def _scalar_item(value: Any, key: str) -> Union[int, float]:
+    item = value
     if hasattr(value, "item") and not isinstance(value, type):
         try:
             item = value.item()
         except (TypeError, ValueError, RuntimeError):
+            # An array of several.
             item = None
-        if isinstance(item, (int, float)) and not isinstance(item, bool):
-            return item
-    if hasattr(type(value), "numerator") and hasattr(type(value), "__float__") and not isinstance(value, bool):
-        return float(value)  # fractions.Fraction
-    raise InvalidTypeError("metric %r must be a real number, not %s: %.80r" % (key, type(value).__name__, value))
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        item = float(value)  # fractions.Fraction
+    if isinstance(item, (int, float)) and not isinstance(item, bool):
+        return item
+    raise InvalidTypeError("metric %r must be a real number, not %s: %s" % (key, type(value).__name__, show(value)))
 
 
 def dump_number(value: float) -> str:
@@ -249,7 +254,7 @@ def to_timestamp(timestamp: Any, key: str) -> int:
 
 def _to_int(value: Any, what: str) -> int:
     if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise InvalidTypeError("%s must be an int, not %s: %.80r" % (what, type(value).__name__, value))
+        raise InvalidTypeError("%s must be an int, not %s: %s" % (what, type(value).__name__, show(value)))
     try:
         number = operator.index(value)
     except TypeError:

@@ -12,10 +12,8 @@ RUNNING, then the owner lock free, and then still RUNNING, knows that the owner 
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
-import sys
 import warnings
 from typing import Any, Dict, NamedTuple, Optional
 
@@ -30,6 +28,7 @@ from mini_mlflow.errors import (
 )
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
+from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.run_state import read_snapshot, read_state
@@ -68,7 +67,7 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
         atomic.create_folders(address.root)
     run.group.run_alone(lambda: _start(run, request))
     if run.is_owner:
-        _close_at_exit()
+        call_at_exit(end_left_open)
     return run
 
 
@@ -266,26 +265,10 @@ def _remove_log(run: OpenRun) -> None:
         run.files.forget()
 
 
-_registered_for: Optional[int] = None
-
-
-def _close_at_exit() -> None:
-    global _registered_for
-    if _registered_for == os.getpid():
-        return
-    if _registered_for is None:
-        atexit.register(end_left_open)
-    _registered_for = os.getpid()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        # Worker processes of multiprocessing leave by os._exit, past atexit; they run their own finalizers.
-        util.Finalize(None, end_left_open, exitpriority=100)
-
-
 def end_left_open() -> None:
     """The runs that this process owns and has left open are ended: FAILED if an uncaught exception is what ends the
     process, else FINISHED. A run that cannot be ended stays RUNNING, with a warning, and shows as CRASHED."""
-    status = FAILED if _is_crashing() else FINISHED
+    status = FAILED if is_crashing() else FINISHED
     for run in owned_runs():
         try:
             end(run, status)
@@ -293,11 +276,3 @@ def end_left_open() -> None:
             continue
         except (OSError, MiniMlflowError) as error:
             warnings.warn("a run was left open: %s" % error, UnfinishedRunWarning, stacklevel=2)
-
-
-def _is_crashing() -> bool:
-    if hasattr(sys, "ps1") or sys.flags.interactive:
-        # In a session, the last exception is one the user has seen and gone on from.
-        return False
-    ending = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return ending is not None and not isinstance(ending, SystemExit)

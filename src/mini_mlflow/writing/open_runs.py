@@ -106,11 +106,12 @@ class OpenRun:
             except (OSError, ValueError):
                 self.meta = dict(self.meta, status=UNKNOWN)
         self.ended = True
-        self.give_up_ownership()
-        # Not below a frame of this thread that still has the lock to release (this is a signal handler then): once
-        # closed, its number may be another file's. Then it is closed with this object.
-        if not self.group.turn._is_owned():
-            with self.group.turn:
+        # Below a frame of this thread that has the lock still to release (this is a signal handler then), it must not
+        # be closed: its number may be another file's a moment later. It is closed with this object then.
+        nested = self.group.turn._is_owned()
+        with self.group.turn:
+            self.give_up_ownership()
+            if not nested:
                 self.lock.close()
         with _registry_lock:
             if _open.get(self.paths.folder) is self:

@@ -80,6 +80,11 @@ def metrics_submission(metrics: Any, step: Any = None, timestamp: Any = None) ->
     return Submission(changes, lines)
 
 
+def value_submission(kind: str, key: Any, value: Any) -> Submission:
+    """One param or tag (``kind``) set to a value. Raises as `metric_submission`."""
+    return values_submission(kind, {_checked(key, _KIND_NAMES[kind]): value})
+
+
 def values_submission(kind: str, values: Any) -> Submission:
     """Params or tags (``kind``) set to values. Raises as `metric_submission`."""
     name = _KIND_NAMES[kind]
