@@ -166,8 +166,8 @@ def install(monkeypatch: Any) -> FaultyOs:
     return proxy
 
 
-# What a longer search changes: every line that is run, instead of the first and the last time of each line.
-EVERY_LINE = False
+# What a longer search raises: of the lines that a call runs, so many are tried; all of them if they are fewer.
+LINES_TRIED = 150
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(atomic.__file__)))
 
 
@@ -224,14 +224,15 @@ def choose_lines(call: Callable[[], Any]) -> List[int]:
     """The numbers for `at_line` that are worth trying on ``call``, after which there is nothing new."""
     with at_line(0) as moment:
         call()
+    # The first and the last time of each line; in between, loops repeat themselves.
     first: Dict[Tuple[Any, int], int] = {}
     last: Dict[Tuple[Any, int], int] = {}
     for number, line in enumerate(moment.passed, 1):
         first.setdefault(line, number)
         last[line] = number
-    if EVERY_LINE:
-        return list(range(1, len(moment.passed) + 1))
-    return sorted({*first.values(), *last.values()})
+    numbers = sorted({*first.values(), *last.values()})
+    tried = min(LINES_TRIED, len(numbers))
+    return [numbers[index * len(numbers) // tried] for index in range(tried)]
 
 
 @contextmanager

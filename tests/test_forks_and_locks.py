@@ -51,20 +51,27 @@ def reap(child: int) -> int:
 
 
 class Pause:
-    """A child that goes on when it is told to, and dies with whoever was to tell it."""
+    """A process that says when it runs, and goes on when the test's process says so, or is gone."""
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
+        self._told, self._telling = os.pipe()
 
     def wait(self) -> None:
-        """In the child."""
+        """In the process that waits."""
         os.close(self._writing)
+        os.write(self._telling, b"x")
         os.read(self._reading, 1)
 
-    def over(self) -> None:
-        """In the parent."""
-        os.close(self._reading)
+    def until_it_runs(self) -> None:
+        """In its parent, which may be killed after that."""
         os.close(self._writing)
+        assert os.read(self._told, 1) == b"x"
+
+    def over(self) -> None:
+        """In the test's process."""
+        for descriptor in (self._reading, self._writing, self._told, self._telling):
+            os.close(descriptor)
 
 
 def lock_path(root: str, suffix: str) -> str:
@@ -82,6 +89,8 @@ def test_child_of_a_killed_owner_does_not_keep_it_alive(runs_dir: str) -> None:
     def own_fork_and_die() -> None:
         Run(run_id="r", runs_dir=runs_dir).log_metric("loss", 0.5)
         fork(pause.wait)
+        # The child closes its copies of the locks before it does anything else.
+        pause.until_it_runs()
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert os.WTERMSIG(reap(fork(own_fork_and_die))) == signal.SIGKILL

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
-from mini_mlflow.errors import InvalidTypeError, InvalidValueError
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 
 RUNNING = "RUNNING"
 FINISHED = "FINISHED"
@@ -21,6 +22,7 @@ END_STATUSES = (FINISHED, FAILED, KILLED)
 #: The format that this version writes into ``meta.yaml`` and ``snapshot.json``.
 FORMAT = 1
 
+_BOOLS = ("bool", "bool_")
 FSYNC_LEVELS = ("end", "always", "never")
 
 
@@ -82,3 +84,18 @@ def resolve_settings(fsync: Optional[str] = None, lock_timeout_s: Optional[float
     if not 0.0 < seconds < 1e9:
         raise InvalidValueError("lock_timeout_s must be a finite number of seconds above 0, not %r" % (timeout,))
     return Settings(level, seconds)
+
+
+def check_int(value: Any, what: str) -> int:
+    """``value`` as an int, if it is one or a numpy integer; ``what`` names it in the message.
+
+    Raises:
+        InvalidTypeError: anything else. A bool is none, nor is numpy's, which numpy 1 still lets pass for one.
+    """
+    if not hasattr(type(value), "__index__") or type(value).__name__ in _BOOLS:
+        raise InvalidTypeError("%s must be an int, not %s: %s" % (what, type(value).__name__, show(value)))
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        # An array of one has the method too, and refuses.
+        raise InvalidTypeError("%s must be an int, not %s" % (what, type(value).__name__)) from None

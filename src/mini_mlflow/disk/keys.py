@@ -11,11 +11,11 @@ Not guaranteed: two keys that differ only in case meet in one file where the fil
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import re
 from typing import Any, Optional
 
+from mini_mlflow.entities import check_int
 from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError, show
 
 LIMIT_BYTES = 200
@@ -107,12 +107,10 @@ def check_experiment_id(experiment_id: Any) -> int:
         if not plain or str(int(experiment_id)) != experiment_id:
             raise InvalidValueError("experiment_id must be an int >= 0 or its decimal str, not %.80r" % experiment_id)
         number = int(experiment_id)
-    if isinstance(number, bool) or not hasattr(type(number), "__index__"):
-        raise InvalidTypeError("experiment_id must be an int, not %s: %s" % (type(number).__name__, show(number)))
-    number = operator.index(number)
+    number = check_int(number, "experiment_id")
     if not 0 <= number <= _EXPERIMENT_ID_LIMIT:
         raise InvalidValueError("experiment_id must be from 0 to 2**63-1, not %.80s" % hex(number))
-    return int(number)
+    return number
 
 
 def new_run_id() -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import operator
 from typing import Any, List, NamedTuple, Optional, Set, Tuple, Union
 
+from mini_mlflow.entities import check_int
 from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 from mini_mlflow.formats.times import LIMIT_MS
 
@@ -253,12 +253,7 @@ def to_timestamp(timestamp: Any, key: str) -> int:
 
 
 def _to_int(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
-        raise InvalidTypeError("%s must be an int, not %s: %s" % (what, type(value).__name__, show(value)))
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InvalidTypeError("%s must be an int, not %s" % (what, type(value).__name__)) from None
+    number = check_int(value, what)
     if number.bit_length() > _LIMIT_INT_BITS:
         raise InvalidValueError("%s has more than 4,200 digits" % what)
-    return int(number)
+    return number

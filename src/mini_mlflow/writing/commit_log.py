@@ -89,6 +89,15 @@ class CommitLog:
                 atomic.remove_file(self._paths.commit(number))
                 raise
 
+    def try_to_make_durable(self) -> Optional[OSError]:
+        """With fsync "always", the names in the folder are on the medium; else the error that says why not."""
+        try:
+            if self.sync:
+                atomic.sync_folder(self.folder)
+        except OSError as error:
+            return error
+        return None
+
     def holds(self, number: int, data: bytes) -> bool:
         """Whether commit ``number`` stands and is exactly ``data``."""
         try:

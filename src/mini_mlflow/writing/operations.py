@@ -21,14 +21,16 @@ _LIMIT_KNOWN_KEYS = 10_000
 _known_keys: Dict[str, str] = {}
 
 
-def _checked(key: Any, kind: str) -> str:
-    if type(key) is str and key in _known_keys:
-        return key
+def _checked(key: Any, kind: str) -> Tuple[str, str]:
+    """The key and its JSON text."""
+    text = _known_keys.get(key) if type(key) is str else None
+    if text is not None:
+        return key, text
     checked = check_key(key, "%s key" % kind)
     if len(_known_keys) >= _LIMIT_KNOWN_KEYS:
         _known_keys.clear()
-    _known_keys[checked] = encode_text(checked)
-    return checked
+    text = _known_keys[checked] = encode_text(checked)
+    return checked, text
 
 
 class Submission:
@@ -69,20 +71,20 @@ def metrics_submission(metrics: Any, step: Any = None, timestamp: Any = None) ->
     lines = []
     time_ms = None
     for key, value in _items(metrics, "metrics"):
-        checked = _checked(key, "metric")
+        checked, key_text = _checked(key, "metric")
         number = value if type(value) is float else to_number(value, checked)
         step_number = None if step is None else to_step(step, checked)
         if time_ms is None:
             time_ms = now_ms() if timestamp is None else to_timestamp(timestamp, checked)
         changes.append(MetricChange(checked, number, step_number, time_ms))
         step_text = "null" if step_number is None else str(step_number)
-        lines.append('["metric", %s, %s, %s, %d]' % (_known_keys[checked], dump_number(number), step_text, time_ms))
+        lines.append('["metric", %s, %s, %s, %d]' % (key_text, dump_number(number), step_text, time_ms))
     return Submission(changes, lines)
 
 
 def value_submission(kind: str, key: Any, value: Any) -> Submission:
     """One param or tag (``kind``) set to a value. Raises as `metric_submission`."""
-    return values_submission(kind, {_checked(key, _KIND_NAMES[kind]): value})
+    return values_submission(kind, {_checked(key, _KIND_NAMES[kind])[0]: value})
 
 
 def values_submission(kind: str, values: Any) -> Submission:
@@ -91,7 +93,7 @@ def values_submission(kind: str, values: Any) -> Submission:
     timestamp = now_iso()
     changes: List[Change] = []
     for key, value in _items(values, kind):
-        checked = _checked(key, name)
+        checked, _ = _checked(key, name)
         changes.append(ValueChange(kind, checked, encode_value(value, "%s %r" % (name, checked)), timestamp))
     return Submission(changes, [change.dump() for change in changes])
 

@@ -69,7 +69,7 @@ class RunFiles:
         left = self._in_flight
         if left is not None:
             if self.log.holds(left.number, left.data):
-                _settle(left.batch, None)
+                _settle(left.batch, self.log.try_to_make_durable())
             self._in_flight = None
             self.forget()
         if self.reentered:
