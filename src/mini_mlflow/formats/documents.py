@@ -23,7 +23,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _NONFINITE = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-_LIMIT_BYTES = 1_000_000
+_LIMIT_BYTES = 200_000
 _LIMIT_NESTING = 100
 
 
@@ -67,7 +67,7 @@ def parse_meta(data: bytes, path: str) -> Dict[str, Any]:
     """The mapping in a ``meta.yaml``; dates and times come as ISO 8601 text.
 
     Raises:
-        DamagedFileError: empty, torn, larger than 1 MB, not a mapping, or YAML that only an unsafe loader would take.
+        DamagedFileError: empty, torn, larger than 200 kB, not a mapping, or YAML that only an unsafe loader would take.
     """
     if len(data) > _LIMIT_BYTES:
         raise DamagedFileError(path, "is larger than %d bytes" % _LIMIT_BYTES)

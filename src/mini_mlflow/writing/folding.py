@@ -137,6 +137,7 @@ class Folding:
         # A name that is new need not be synced yet, unless it is all that knows of points elsewhere.
         sync = self.sync and (relied_on or place in self._existing or exists(path))
         try:
+            atomic.check_folder(folder)
             atomic.write_file(folder, name, data, sync)
         except FileNotFoundError:
             atomic.create_folder(folder)
@@ -219,6 +220,11 @@ class Folding:
             warnings.warn("sealed files are not merged: %s" % error, DamagedFileWarning, stacklevel=2)
             alone = (document.sealed_count, document.count - 1)
             plan, parts, sources = Sealing(alone, (), (*document.sealed, alone)), [], []
+        place = (METRICS, key)
+        if self.sync and place not in self._synced:
+            # Else a power cut could leave the sealed file and no document at all.
+            self._write(place, document.dump(), document.commit, relied_on=True)
+            atomic.sync_folder(self._paths.kind_folder(METRICS))
         folder = self._paths.history_folder(key)
         if atomic.create_folder(folder) and self.sync:
             atomic.sync_folder(os.path.dirname(folder))
@@ -228,7 +234,7 @@ class Folding:
             atomic.sync_folder(folder)
         sealed = document._replace(sealed=plan.sealed, points=b"")
         try:
-            self._write((METRICS, key), sealed.dump(), sealed.commit, relied_on=True)
+            self._write(place, sealed.dump(), sealed.commit, relied_on=True)
         except OSError:
             atomic.remove_file(self._paths.sealed(key, *plan.new))
             raise

@@ -81,16 +81,19 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
     for kind, values in (("params", snapshot.params), ("tags", snapshot.tags)):
         for key, value in values.items():
             path = paths.document(kind, key)
-            if not _is_whole(path, key, parse_value_document):
-                encoded = encode_value(value, path)
+            encoded = encode_value(value, path)
+            # A power cut may also have brought back a document from before the last write, whole.
+            if _parsed(path, key, _read_value) != (key, encoded):
                 _write(paths.kind_folder(kind), path, dump_value_document(key, encoded, time_text, commit))
             kept.append(path)
     for key, summary in snapshot.metrics.items():
-        if summary.get("count") == 1:
+        if summary["count"] == 1:
             path = paths.document(METRICS, key)
-            if not _is_whole(path, key, parse_document):
-                point = (float(to_nonfinite(summary["value"])), int(summary["step"]), int(summary["timestamp"]))
-                _write(paths.kind_folder(METRICS), path, MetricDocument(key).appended([point], commit).dump())
+            point = (float(to_nonfinite(summary["value"])), int(summary["step"]), int(summary["timestamp"]))
+            wanted = MetricDocument(key).appended([point], commit)
+            found = _parsed(path, key, _read_metric)
+            if found is None or (found.count, found.points) != (1, wanted.points):
+                _write(paths.kind_folder(METRICS), path, wanted.dump())
             kept.append(path)
     if sync:
         for path in kept:
@@ -99,12 +102,15 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             atomic.sync_folder(folder)
 
 
-def _is_whole(path: str, key: str, parse: Callable[[bytes, str, str], Any]) -> bool:
+def _parsed(path: str, key: str, read: Callable[[str, str], Any]) -> Any:
     try:
-        parse(read_file(path), path, key)
-        return True
-    except (FileNotFoundError, DamagedFileError, OutsideTreeError):
-        return False
+        return read(path, key)
+    except (FileNotFoundError, *_UNREADABLE):
+        return None
+
+
+def _read_metric(path: str, stem: str) -> MetricDocument:
+    return parse_document(read_file(path), path, stem)
 
 
 def _write(folder: str, path: str, data: bytes) -> None:
