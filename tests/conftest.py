@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator
+import sys
+from typing import Dict, Iterator, List
 
 import pytest
 
@@ -11,6 +12,37 @@ from mini_mlflow import MiniMlflowError, fluent, run_stack
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.open_runs import owned_runs
 from tree_check import check_tree, find_trees
+
+# A test function with more variants than this counts as an enumeration.
+MOST_IN_FULL = 8
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--one-in",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of enumerations, run every Nth variant only; which ones differs from one Python version to the next",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    one_in = config.getoption("--one-in")
+    if one_in <= 1:
+        return
+    variants: Dict[str, List[pytest.Item]] = {}
+    for item in items:
+        variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    # Several Pythons in a row run all of them between them.
+    first = sys.version_info[1] % one_in
+    kept = {id(item) for family in variants.values() for item in _thin(family, one_in, first)}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
+
+
+def _thin(family: List[pytest.Item], one_in: int, first: int) -> List[pytest.Item]:
+    return family if len(family) <= MOST_IN_FULL else family[first::one_in]
 
 
 def pytest_configure(config: pytest.Config) -> None:

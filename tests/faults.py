@@ -135,21 +135,19 @@ class FaultyOs:
         return take_step
 
     def _take(self, step: Step) -> Any:
-        if self._fault is None or self._thread != threading.get_ident():
+        fault = self._fault
+        if fault is None or self._thread != threading.get_ident():
             return step.carry_out()
         self.steps.append(step.name)
-        fault = self._fault
-        if len(self.steps) < self._at:
+        if len(self.steps) < self._at or (self.struck is not None and not self._lasting):
             return step.carry_out()
         if self.struck is None:
             self.struck = step
-        if not self._lasting:
-            self._fault = None
         return fault(step)
 
     @contextmanager
     def armed(self, fault: Fault, at: int = 1, lasting: bool = False) -> Iterator[FaultyOs]:
-        """Within the block, ``fault`` strikes at this thread's step number ``at``; with ``lasting`` at all later too."""
+        """Within the block, ``fault`` strikes at this thread's step ``at``, with ``lasting`` at all later ones too."""
         self.steps, self.struck = [], None
         self._at, self._lasting, self._thread = at, lasting, threading.get_ident()
         self._fault = fault
@@ -167,7 +165,7 @@ def install(monkeypatch: Any) -> FaultyOs:
 
 
 # What a longer search raises: of the lines that a call runs, so many are tried; all of them if they are fewer.
-LINES_TRIED = 150
+LINES_TRIED = 100
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(atomic.__file__)))
 
 
@@ -186,7 +184,7 @@ class Moment:
 
 @contextmanager
 def at_line(number: int, function: Callable[[], Any] = lambda: None) -> Iterator[Moment]:
-    """Within the block, ``function`` is called once: before line ``number`` (from 1) that this thread runs in the engine.
+    """Within the block, ``function`` is called once, before the ``number``-th line (from 1) of the engine's code.
 
     What it raises comes out of that line, as an interrupt does; what it does is what a signal handler does.
     """
@@ -237,7 +235,7 @@ def choose_lines(call: Callable[[], Any]) -> List[int]:
 
 @contextmanager
 def quick_folder() -> Iterator[str]:
-    """A folder that is gone afterwards, in memory where there is such a place: hundreds of trees are made and removed."""
+    """A folder that is gone afterwards; in memory where possible, since hundreds of trees are made in it."""
     memory = "/dev/shm"
     folder = tempfile.mkdtemp(prefix="mini_mlflow-", dir=memory if os.access(memory, os.W_OK) else None)
     try:

@@ -223,12 +223,12 @@ def test_writer_between_any_two_looks_of_a_reader_shows_before_or_after(
     monkeypatch.setattr(regular, "os", reader)
     for at in range(1, MOST_STEPS):
         root = os.path.join(folder, str(at))
-        done = []
+        done: List[Run] = []
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
             reader.arm(0, lambda: None)
             before = comparable(READS[read](root))
-            reader.arm(at, lambda root=root, run=run: done.append(operation.act(root, run)))
+            reader.arm(at, lambda root=root, run=run, done=done: done.append(operation.act(root, run)))
             seen = comparable(READS[read](root))
             reader.arm(0, lambda: None)
             acted = bool(done)

@@ -217,7 +217,7 @@ def test_killed_holder_gives_its_lock_up(path: str) -> None:
 
 @pytest.fixture
 def blocked(runs_dir: str, clock: Clock) -> Iterator[Run]:
-    """A run whose lock somebody else holds, and that waits for half a second, of a clock that only moves by sleeping."""
+    """A run whose lock somebody else holds, and that waits for half a second of a clock that sleeping moves."""
     run = Run(run_id="r", runs_dir=runs_dir, lock_timeout_s=0.5)
     run.log_metric("loss", 0.0)
     other = KeptLock(os.path.join(runs_dir, ".locks", "0", "r.lock"))

@@ -70,9 +70,18 @@ class Handler:
             pass
 
 
-@pytest.mark.parametrize("moment", [call_before, call_after], ids=["before", "after"])
+# Before each step everywhere; after it, which differs in what the call knows and not in what is on disk, at some.
+MOMENTS = [(one, call_before) for one in INTERRUPTED] + [
+    (one, call_after)
+    for one in INTERRUPTED
+    if one.name in ("first metric", "several metrics", "log call that folds", "flush that merges", "end")
+]
+
+
 @pytest.mark.parametrize("ends", [False, True], ids=["logs", "logs-and-ends"])
-@pytest.mark.parametrize("operation", INTERRUPTED, ids=name_operation)
+@pytest.mark.parametrize(
+    ("operation", "moment"), MOMENTS, ids=["%s-%s" % (name_operation(one), kind.__name__) for one, kind in MOMENTS]
+)
 def test_handler_at_any_step_stores_its_value_once_and_loses_none_of_the_call_below(
     operation: Operation, ends: bool, moment: Callable[..., Any], folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +216,11 @@ def call(operation: Operation, root: str, run: Run) -> Optional[BaseException]:
         return error
 
 
-@pytest.mark.parametrize("operation", INTERRUPTED, ids=name_operation)
+@pytest.mark.parametrize(
+    "operation",
+    [one for one, moment in MOMENTS if moment is call_after],
+    ids=name_operation,
+)
 def test_handler_at_any_step_can_start_and_end_another_run(
     operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,8 +215,8 @@ class RunFiles:
             raise
 
     def flush(self) -> None:
-        """As `fold`, for a run that has not ended. Raises as `next_number` and `fold` do."""
-        self.next_number()
+        """As `fold`, of a run that has not ended, with its folders in place. Raises as `next_number` and `fold`."""
+        self._look()
         self.fold()
 
     def refresh_all(self) -> None:
