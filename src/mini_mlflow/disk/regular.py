@@ -22,6 +22,9 @@ _READ = (
     | getattr(os, "O_BINARY", 0)
 )
 
+# Most first lines are shorter; for one that is not, the file is read twice.
+_LINE_BYTES = 4096
+
 # access(2) asks for the real user unless told otherwise; everything else is done as the effective one.
 _AS_OURSELVES = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
 
@@ -39,6 +42,12 @@ def read_file(path: str) -> bytes:
 def read_head(path: str, limit_bytes: int) -> bytes:
     """The first ``limit_bytes`` of the regular file ``path``, or all of it. Raises as `read_file` does."""
     return _read(path, limit_bytes)
+
+
+def read_first_line(path: str) -> bytes:
+    """The first line of the regular file ``path``, and perhaps more of it. Raises as `read_file` does."""
+    head = read_head(path, _LINE_BYTES)
+    return head if b"\n" in head or len(head) < _LINE_BYTES else read_file(path)
 
 
 def _read(path: str, limit_bytes: object) -> bytes:

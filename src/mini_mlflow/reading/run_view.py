@@ -16,7 +16,7 @@ from typing import Any, Dict, List, NamedTuple
 
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
-from mini_mlflow.disk.regular import read_file, read_head
+from mini_mlflow.disk.regular import read_file, read_first_line
 from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, ValueChange
 from mini_mlflow.formats.documents import parse_meta, parse_value_document
@@ -31,7 +31,6 @@ from mini_mlflow.reading.run_folder import (
     read_snapshot,
 )
 
-_HEAD_BYTES = 4096
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
 _OVERTAKEN_AT_MOST = 20
 
@@ -102,7 +101,7 @@ def _read_documents(paths: RunPaths, kind: str) -> List[Any]:
     found: Dict[str, Any] = {}
     for path, stem in documents(paths, kind):
         if kind == METRICS:
-            document = read_document(path, stem, parse_first_line, _read_first_line)
+            document = read_document(path, stem, parse_first_line, read_first_line)
         else:
             document = read_document(path, stem, parse_value_document)
         # 0.1.0 puts a key such as "a%20b" into another file than we do. Where both stand, ours is the newer.
@@ -124,8 +123,3 @@ def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict
 def _value_of(change: ValueChange) -> Any:
     nonfinite = json.loads(change.encoded.nonfinite) if change.encoded.nonfinite else None
     return decode_value(json.loads(change.encoded.json), nonfinite)
-
-
-def _read_first_line(path: str) -> bytes:
-    head = read_head(path, _HEAD_BYTES)
-    return head if b"\n" in head or len(head) < _HEAD_BYTES else read_file(path)

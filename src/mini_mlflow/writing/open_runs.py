@@ -23,7 +23,7 @@ from mini_mlflow.writing import origin
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
 from mini_mlflow.writing.run_files import RunFiles
-from mini_mlflow.writing.run_state import read_state
+from mini_mlflow.writing.run_state import cannot_log, read_state
 
 _FORK_WAIT_S = 60.0
 _READERS_MET = 1000
@@ -66,10 +66,7 @@ class OpenRun:
     def submit(self, submission: Submission) -> None:
         """The submission is on disk. Raises RunEndedError, LockTimeout or OSError; nothing is stored then."""
         if self.ended:
-            raise RunEndedError(
-                "Cannot log to run %r: it has ended with status %s; start_run(run_id=%r) resumes it"
-                % (self.paths.address.run_id, self.meta.get("status"), self.paths.address.run_id)
-            )
+            raise cannot_log(self.paths, self.meta.get("status"))
         if not submission.changes:
             return
         try:

@@ -26,7 +26,7 @@ from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
 from mini_mlflow.writing.operations import Submission
 from mini_mlflow.writing.ration import Ration
-from mini_mlflow.writing.run_state import highest_in_documents, read_state
+from mini_mlflow.writing.run_state import cannot_log, highest_in_documents, read_state
 from mini_mlflow.writing.snapshots import gather_snapshot
 from mini_mlflow.writing.sweeping import sweep
 
@@ -152,10 +152,7 @@ class RunFiles:
     def _look(self) -> int:
         meta = read_state(self.paths)
         if meta.get("status", RUNNING) != RUNNING:
-            raise RunEndedError(
-                "Cannot log to run %r: it has ended with status %s; start_run(run_id=%r) resumes it"
-                % (self.paths.address.run_id, meta.get("status"), self.paths.address.run_id)
-            )
+            raise cannot_log(self.paths, meta.get("status"))
         first_time = self.log.last is None
         numbers = self.log.look(sweep=not self.reentered)
         highest = numbers[-1] if numbers else 0

@@ -7,12 +7,10 @@ from typing import Any, Dict, Mapping, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem
-from mini_mlflow.disk.regular import list_folder, read_file, read_head
-from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
+from mini_mlflow.errors import DamagedFileError, RunEndedError
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_snapshot, parse_value_document
 from mini_mlflow.formats.history import parse_first_line
-
-_HEAD_BYTES = 4096
 
 
 def read_meta(paths: RunPaths) -> Dict[str, Any]:
@@ -48,6 +46,14 @@ def read_state(paths: RunPaths) -> Dict[str, Any]:
     return snapshot.metadata if snapshot is not None else meta
 
 
+def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:
+    """The error of a log call to a run that has ended with ``status``."""
+    run_id = paths.address.run_id
+    return RunEndedError(
+        "Cannot log to run %r: it has ended with status %s; start_run(run_id=%r) resumes it" % (run_id, status, run_id)
+    )
+
+
 def highest_in_documents(paths: RunPaths, meta: Mapping[str, Any]) -> int:
     """The highest commit number that ``meta`` or any document claims to hold; 0 if none does."""
     commit = meta.get("commit", 0)
@@ -63,8 +69,7 @@ def highest_in_documents(paths: RunPaths, meta: Mapping[str, Any]) -> int:
 def _commit_in(kind: str, path: str, stem: str) -> int:
     try:
         if kind == METRICS:
-            head = read_head(path, _HEAD_BYTES)
-            return parse_first_line(head if b"\n" in head else read_file(path), path, stem).commit
+            return parse_first_line(read_first_line(path), path, stem).commit
         return parse_value_document(read_file(path), path, stem).commit
     except (DamagedFileError, OSError):
         # A document that says nothing cannot claim a number.

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
-from mini_mlflow.disk.regular import list_folder, read_file, read_head
+from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
 from mini_mlflow.errors import (
     DamagedFileError,
     DamagedFileWarning,
@@ -25,7 +25,6 @@ from mini_mlflow.formats.documents import Snapshot, dump_snapshot, dump_value_do
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.values import Encoded, encode_value, to_nonfinite
 
-_HEAD_BYTES = 2048
 _UNREADABLE = (DamagedFileError, OutsideTreeError, InvalidTypeError, InvalidValueError)
 
 
@@ -62,8 +61,7 @@ def _read_value(path: str, stem: str) -> Tuple[str, Encoded]:
 
 
 def _read_summary(path: str, stem: str) -> Tuple[str, MetricDocument]:
-    head = read_head(path, _HEAD_BYTES)
-    document = parse_first_line(head if b"\n" in head else read_file(path), path, stem)
+    document = parse_first_line(read_first_line(path), path, stem)
     return document.key, document
 
 
