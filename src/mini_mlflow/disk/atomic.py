@@ -126,13 +126,16 @@ def staged(folder: str, name: str, data: bytes, sync: bool) -> Iterator[StagedFi
 
 
 def _discard(temporary: str, descriptor: int) -> None:
-    for step in ((lambda: os.close(descriptor)) if descriptor >= 0 else None, lambda: os.unlink(temporary)):
-        if step is not None:
-            try:
-                step()
-            except OSError:
-                # The first error is the one to tell; what cannot be swept now is swept by the next holder of the lock.
-                pass
+    # The first error is the one to tell. What cannot be swept now is swept by the next holder of the lock.
+    try:
+        if descriptor >= 0:
+            os.close(descriptor)
+    except OSError:
+        pass
+    try:
+        os.unlink(temporary)
+    except OSError:
+        pass
 
 
 def _name_path(error: BaseException, path: str) -> None:

@@ -99,15 +99,15 @@ def check_experiment_id(experiment_id: Any) -> int:
         InvalidTypeError: neither an int (bool is none) nor a str.
         InvalidValueError: negative, too large, or a str that is not such an int written plainly.
     """
-    number = experiment_id
+    given = experiment_id
     if isinstance(experiment_id, str):
         experiment_id = str.__str__(experiment_id)
         # isdecimal() alone lets Arabic digits through, and int() takes "1_0" and " 1".
         plain = experiment_id.isdecimal() and experiment_id.isascii() and len(experiment_id) <= 19
         if not plain or str(int(experiment_id)) != experiment_id:
             raise InvalidValueError("experiment_id must be an int >= 0 or its decimal str, not %.80r" % experiment_id)
-        number = int(experiment_id)
-    number = check_int(number, "experiment_id")
+        given = int(experiment_id)
+    number = check_int(given, "experiment_id")
     if not 0 <= number <= _EXPERIMENT_ID_LIMIT:
         raise InvalidValueError("experiment_id must be from 0 to 2**63-1, not %.80s" % hex(number))
     return number
