@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import traceback
+import weakref
 from contextlib import ExitStack
 from typing import Any, Callable, List
 
@@ -107,10 +109,10 @@ def test_child_does_not_free_its_parent_s_locks(runs_dir: str) -> None:
 
     def use_and_collect() -> None:
         run.log_metric("loss", 1.0)
-        opened = run._opened()
-        del run._open_run
-        opened.lock.__del__()
-        opened.owner.__del__()
+        opened = weakref.ref(run._opened())
+        run._open_run = None
+        gc.collect()
+        assert opened() is None
 
     assert reap(fork(use_and_collect)) == 0
     assert is_held(lock_path(runs_dir, ".owner")) is True

@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+import weakref
 from typing import Any, Optional
 
 import filelock
@@ -52,6 +53,7 @@ class KeptLock:
         self.path = path
         self._descriptor: Optional[int] = None
         self._old: Any = None
+        self._finalizer: Any = None
 
     def acquire(self, timeout_s: float) -> None:
         """The lock is held by this object; at once if it was already.
@@ -110,7 +112,7 @@ class KeptLock:
         old, self._old = self._old, None
         if old is not None:
             old.drop()
-        if descriptor is not None:
+        if descriptor is not None and self._finalizer.detach():
             os.close(descriptor)
 
     def _open(self) -> int:
@@ -118,6 +120,10 @@ class KeptLock:
         atomic.create_folder(os.path.dirname(folder))
         atomic.create_folder(folder)
         descriptor = self._descriptor = atomic.open_lock_file(self.path)
+        # Not __del__: it would also run for a lock that is closed, and what a signal handler raises in there (the
+        # SystemExit of a SIGTERM) is dropped by the interpreter.
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
+        self._finalizer.atexit = False
         if _lock_descriptor is None:
             self._old = _KeptFileLock(self.path, thread_local=False)
             self._old.kept = descriptor
@@ -134,12 +140,6 @@ class KeptLock:
         except OSError as error:
             error.filename = self.path
             raise
-
-    def __del__(self) -> None:
-        try:
-            self.forget()
-        except OSError:
-            pass
 
 
 class _KeptFileLock(filelock.FileLock):
@@ -170,6 +170,10 @@ class _KeptFileLock(filelock.FileLock):
         self._context.lock_file_fd = None
         fcntl.flock(self.kept, fcntl.LOCK_UN)
 
+    def __del__(self) -> None:
+        # FileLock's own would unlock the descriptor, which by then is closed, or another file's. KeptLock closes it.
+        pass
+
     def free(self) -> None:
         # An interrupt may have come between flock and the note of it, and release() goes by the note.
         if fcntl is not None:
@@ -177,7 +181,7 @@ class _KeptFileLock(filelock.FileLock):
         self.release(force=True)
 
     def drop(self) -> None:
-        # FileLock unlocks when it is collected: in a forked child that would free the parent's lock.
+        # Or a later release(), in a forked child, would free the parent's lock.
         if fcntl is not None:
             self._context.lock_file_fd = None
 

@@ -74,6 +74,10 @@ class OpenRun:
         except RunEndedError:
             self.note_end()
             raise
+        finally:
+            if self.ended:
+                # A signal handler ended the run below this frame, and left it the lock.
+                self._close_lock()
 
     def take_ownership(self) -> bool:
         """True if this process owns the run now; False if another living process does."""
@@ -103,16 +107,19 @@ class OpenRun:
             except (OSError, ValueError):
                 self.meta = dict(self.meta, status=UNKNOWN)
         self.ended = True
-        # Below a frame of this thread that has the lock still to release (this is a signal handler then), it must not
-        # be closed: its number may be another file's a moment later. It is closed with this object then.
-        nested = self.group.turn._is_owned()
         with self.group.turn:
             self.give_up_ownership()
-            if not nested:
-                self.lock.close()
+        self._close_lock()
         with _registry_lock:
             if _open.get(self.paths.folder) is self:
                 del _open[self.paths.folder]
+
+    def _close_lock(self) -> None:
+        # Not below a frame of this thread that has the lock still to release (this is a signal handler then): once it
+        # is closed, its number may be another file's. That frame closes it.
+        if not self.group.turn._is_owned():
+            with self.group.turn:
+                self.lock.close()
 
     def renew_after_fork(self) -> None:
         """In a forked child: nothing is held, nothing is known, nothing is owned."""
