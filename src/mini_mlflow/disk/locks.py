@@ -170,7 +170,7 @@ class _KeptFileLock(filelock.FileLock):
         self._context.lock_file_fd = None
         fcntl.flock(self.kept, fcntl.LOCK_UN)
 
-    def __del__(self) -> None:
+    def __del__(self, *_: Any) -> None:
         # FileLock's own would unlock the descriptor, which by then is closed, or another file's. KeptLock closes it.
         pass
 
