@@ -34,7 +34,7 @@ def call_at_exit(function: Callable[[], None]) -> None:
 def is_crashing() -> bool:
     """True if an uncaught exception is what ends the process. SystemExit is none."""
     if hasattr(sys, "ps1") or sys.flags.interactive:
-        # In a session, the last exception is one the user has seen and gone on from.
+        # At a prompt, the last exception is one the user has seen and gone on from.
         return False
     if _worker_frame is not None and _worker_frame.f_locals.get("exitcode"):
         return True

@@ -34,7 +34,7 @@ def collect_origin() -> Dict[str, Any]:
 
 
 def find_script() -> Optional[str]:
-    """The absolute path of the running script; None in an interactive session."""
+    """The absolute path of the running script; None at an interactive prompt."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.abspath(path) if isinstance(path, str) else None
 
