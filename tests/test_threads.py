@@ -334,3 +334,13 @@ def test_nothing_grows_with_the_number_of_runs(runs_dir: str) -> None:
     before, after = numbers[:3], numbers[3:]
     assert after[:2] == before[:2]
     assert after[2] - before[2] < BLOCKS_OF_A_LEAK
+
+
+def test_end_that_a_thread_learned_of_before_a_resume_is_passed_over(runs_dir: str) -> None:
+    """Between being told that the run has ended and acting on it, another thread may have resumed the run."""
+    run = Run("r", runs_dir=runs_dir)
+    run._opened().note_end()
+    assert run.is_open()
+    run.log_metric("m", 1.0)
+    assert run.status == "RUNNING"
+    run.end()

@@ -100,14 +100,19 @@ class OpenRun:
             del _owned[self.paths.folder]
 
     def note_end(self) -> None:
-        """The run has ended on disk: this object lets go of all it held."""
-        if self.meta.get("status", RUNNING) == RUNNING:
+        """If the run has ended on disk, this object lets go of all it held.
+
+        Looked up again, under the turn: since the caller learned of the end, another thread may have resumed the run
+        through this very object.
+        """
+        with self.group.turn:
             try:
                 self.meta = read_state(self.paths)
             except (OSError, ValueError):
                 self.meta = dict(self.meta, status=UNKNOWN)
-        self.ended = True
-        with self.group.turn:
+            if self.meta.get("status", RUNNING) == RUNNING:
+                return
+            self.ended = True
             self.give_up_ownership()
         self._close_lock()
         with _registry_lock:
