@@ -226,7 +226,7 @@ class RunFiles:
             raise
 
     def remove_log(self) -> None:
-        """The log is gone, and leftover temporaries with it. Only once ``meta.yaml`` says that the run has ended."""
+        """The log is gone, and leftover temporaries with it. Only once the snapshot stands."""
         for number in self.log.look(sweep=True):
             atomic.remove_file(self.paths.commit(number))
         atomic.remove_folder(self.log.folder)
