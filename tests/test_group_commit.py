@@ -9,9 +9,13 @@ from typing import Any, Callable, List, Optional
 import pytest
 
 from concurrency import run_together
+from faults import at_line
 from mini_mlflow import LockTimeout
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
+
+# More than any call of the group runs.
+MOST_LINES = 500
 
 
 def submission(name: str) -> Submission:
@@ -181,6 +185,54 @@ def test_interrupted_leader_s_submission_is_withdrawn_and_the_others_are_stored(
     assert [name for batch in store.batches for name in batch] == ["a", "b"]
     assert store.events.count("enter") == store.events.count("leave")
     assert len(store.group._queue) == 0
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["submission", "action"])
+def test_interrupt_at_any_line_of_a_leader_lets_who_waits_behind_it_go_on(alone: bool) -> None:
+    """The one that waits is in the leader's batch wherever the interrupt is not too early for that."""
+    for number in range(1, MOST_LINES):
+        if not interrupt_leader_at(number, alone):
+            break
+    assert 40 < number < MOST_LINES - 1
+
+
+def interrupt_leader_at(number: int, alone: bool) -> bool:
+    """False if the leader had gone before that many lines of its own."""
+    store, over = Store(), threading.Event()
+    where: List[Optional[str]] = []
+
+    def lead() -> None:
+        try:
+            with at_line(number, raising(KeyboardInterrupt())) as moment:
+                store.group.run_alone(lambda: None) if alone else store.submit("leader")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            where.append(moment.where)
+            over.set()
+
+    def until_other_waits() -> None:
+        # At its gate, which is where a wake-up can be lost.
+        while not over.is_set() and not any(one.gate for one in store.group._list_queue()):
+            time.sleep(0.0002)
+
+    def follow() -> None:
+        while not over.is_set() and not store.entered:
+            time.sleep(0.0002)
+        store.submit("follower")
+
+    store.on_enter.append(until_other_waits)
+    try:
+        run_together(lead, follow, deadline_s=10.0)
+        store.submit("later")
+    except AssertionError as error:
+        raise AssertionError("interrupted at %s: %s" % (where, error)) from error
+    stored = [name for batch in store.batches for name in batch]
+    assert stored[-2:] == ["follower", "later"]
+    assert stored[:-2] in ([], ["leader"])
+    assert store.events[-1] == "leave"
+    assert len(store.group._queue) == 0
+    return where[0] is not None
 
 
 @pytest.mark.parametrize("place", ["on_enter", "on_store"])

@@ -160,12 +160,14 @@ class GroupCommit:
         # Twice does no harm: a handler may do it in the middle of its own thread's doing it.
         for submission in self._list_queue():
             if submission.settled or submission.withdrawn:
+                # Told first and taken out last: of one that is in the queue no more, nobody would tell its caller
+                # what an interrupt in between has kept from it.
+                submission.done = True
+                _open_gate(submission)
                 try:
                     self._queue.remove(submission)
                 except ValueError:
                     pass
-                submission.done = True
-                _open_gate(submission)
 
     def _list_queue(self) -> List[Submission]:
         while True:
