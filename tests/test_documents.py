@@ -19,6 +19,7 @@ from mini_mlflow.formats.documents import (
     dump_value_document,
     parse_meta,
     parse_snapshot,
+    parse_snapshot_metadata,
     parse_value_document,
 )
 from mini_mlflow.formats.history import MetricDocument
@@ -195,8 +196,9 @@ def make_snapshot(metadata: Dict[str, Any], params: Dict[str, Any], tags: Dict[s
 @given(st.dictionaries(TEXTS, VALUES), st.dictionaries(TEXTS, ANY_VALUES), st.dictionaries(TEXTS, ANY_VALUES))
 def test_snapshot_comes_back(metadata: Dict[str, Any], params: Dict[str, Any], tags: Dict[str, Any]) -> None:
     """Metadata, params and tags of any kind are read as they were written."""
-    snapshot = parse_snapshot(make_snapshot(metadata, params, tags), "x")
-    assert repr(snapshot.metadata) == repr(metadata)
+    data = make_snapshot(metadata, params, tags)
+    snapshot = parse_snapshot(data, "x")
+    assert repr(snapshot.metadata) == repr(metadata) == repr(parse_snapshot_metadata(data, "x"))
     assert (repr(snapshot.params), repr(snapshot.tags)) == (repr(params), repr(tags))
     assert snapshot.metrics["loss"] == {
         "value": "NaN", "step": 9, "timestamp": 6, "count": 2, "min": 0.5, "max": 0.5
@@ -241,3 +243,15 @@ def test_what_is_no_snapshot_is_damage(name: str) -> None:
     """Its reader turns to the documents instead, so whatever is off with it is told by one error."""
     with pytest.raises(DamagedFileError, match=r"snapshot\.json"):
         parse_snapshot(damaged_snapshots()[name], "r1/snapshot.json")
+    with pytest.raises(DamagedFileError, match=r"snapshot\.json"):
+        parse_snapshot_metadata(damaged_snapshots()[name], "r1/snapshot.json")
+
+
+def test_metadata_alone_is_read_from_any_layout_and_not_from_what_is_torn() -> None:
+    data = make_snapshot({"run_id": "r", "name": "a,\n}"}, {"lr": math.nan}, {})
+    metadata = parse_snapshot(data, "x").metadata
+    for layout in (data, json.dumps(json.loads(data.decode("utf-8")), indent=2).encode("utf-8")):
+        assert parse_snapshot_metadata(layout, "x") == metadata
+    for torn in (data[:-1] + b"\0", data[:-2], data[: len(data) // 2], data[: len(data) // 2] + b"\0" * 50):
+        with pytest.raises(DamagedFileError, match=r"snapshot\.json"):
+            parse_snapshot_metadata(torn, "snapshot.json")

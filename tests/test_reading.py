@@ -339,3 +339,18 @@ def test_metric_that_is_not_there_has_no_points(runs_dir: str) -> None:
     run.end()
     assert tracker.get_metric_history("r", "missing") == []
     assert tracker.get_metric_history("r", "a/b") == []
+
+
+@pytest.mark.damaged_tree
+def test_link_to_a_run_is_told_and_not_listed(runs_dir: str, tmp_path: Path) -> None:
+    """It would lead out of the tree; so would one that stands in the place of an experiment."""
+    with Run(run_id="r", runs_dir=runs_dir) as run:
+        fill(run)
+    Path(runs_dir, "0", "linked").symlink_to(Path(runs_dir, "0", "r"), target_is_directory=True)
+    Path(runs_dir, "0", "nowhere").symlink_to(tmp_path / "missing", target_is_directory=True)
+    Path(runs_dir, "7").symlink_to(Path(runs_dir, "0"), target_is_directory=True)
+    with pytest.warns(DamagedFileWarning, match="symbolic link.*linked") as told:
+        assert ExperimentTracker(runs_dir=runs_dir).list_runs() == ["r"]
+    assert len(told) == 1
+    with pytest.raises(OSError, match="symbolic link"):
+        ExperimentTracker(runs_dir=runs_dir).list_runs(7)

@@ -134,9 +134,10 @@ class ExperimentTracker:
         """
         paths = self._paths(run_id, experiment_id)
         try:
-            return read_run(paths)._asdict()
+            run = read_run(paths)
         except FileNotFoundError:
             raise not_found(paths.address) from None
+        return {"metadata": run.metadata, "params": run.params, "metrics": run.metrics, "tags": run.tags}
 
     def get_run_by_version(self, run_name: str, version: str, experiment_id: Any = None) -> Optional[Dict[str, Any]]:
         """The newest run of that name and version, as `get_run` gives it; None if there is none."""

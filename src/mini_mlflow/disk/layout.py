@@ -52,20 +52,25 @@ class RunPaths(NamedTuple):
 
     @classmethod
     def of(cls, address: RunAddress) -> RunPaths:
-        return cls(address, os.path.join(experiment_folder(address.root, address.experiment_id), address.run_id))
+        # Spelled for each run of a listing, as the paths below are for each document; every system takes a slash.
+        return cls(address, "%s/%d/%s" % address)
+
+    @property
+    def experiment(self) -> str:
+        return "%s/%d" % self.address[:2]
 
     def ancestors(self) -> Tuple[str, ...]:
         """The folders on the way from the tree's parent down to the run's, the run's own first."""
         root = self.address.root
-        return (self.folder, os.path.dirname(self.folder), root, os.path.dirname(root))
+        return (self.folder, self.experiment, root, os.path.dirname(root))
 
     @property
     def meta(self) -> str:
-        return os.path.join(self.folder, META)
+        return "%s/meta.yaml" % self.folder
 
     @property
     def snapshot(self) -> str:
-        return os.path.join(self.folder, SNAPSHOT)
+        return "%s/snapshot.json" % self.folder
 
     @property
     def log(self) -> str:
@@ -81,8 +86,6 @@ class RunPaths(NamedTuple):
 
     def _lock(self, suffix: str) -> str:
         return os.path.join(locks_folder(self.address.root, self.address.experiment_id), self.address.run_id + suffix)
-
-    # The two paths below are spelled at each call and for each document; every system takes a slash.
 
     def commit(self, number: int) -> str:
         return "%s/log/%d.json" % (self.folder, number)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, datetime, timezone
-from typing import Any, Dict, Iterator, Mapping, NamedTuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 
 from mini_mlflow.entities import FORMAT
 from mini_mlflow.errors import DamagedFileError
@@ -23,6 +23,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _NONFINITE = {"NaN": ".nan", "Infinity": ".inf", "-Infinity": "-.inf"}
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+# A snapshot as `dump_snapshot` lays it out, from its first byte to its metadata; and how it ends, if it is whole.
+_METADATA = b'{"format": %d,\n"metadata": ' % FORMAT
+_SNAPSHOT_END = b"}}\n"
 _LIMIT_BYTES = 200_000
 _LIMIT_NESTING = 100
 
@@ -218,7 +221,7 @@ def parse_snapshot(data: bytes, path: str) -> Snapshot:
     if fields.get("format") != FORMAT:
         raise DamagedFileError(path, "has format %r, this version reads %d" % (fields.get("format"), FORMAT))
     parts = [fields.get(name) for name in ("metadata", "params", "tags", "metrics", "nonfinite")]
-    if not all(isinstance(part, dict) for part in parts) or not all(map(_is_summary, fields["metrics"].values())):
+    if not all(isinstance(part, dict) for part in parts) or not _are_summaries(fields["metrics"].values()):
         raise DamagedFileError(path, "lacks a part, or has one of the wrong kind")
     for place, nonfinite in fields["nonfinite"].items():
         kind, _, key = place.partition("/")
@@ -228,10 +231,27 @@ def parse_snapshot(data: bytes, path: str) -> Snapshot:
     return Snapshot(fields["metadata"], fields["params"], fields["tags"], fields["metrics"])
 
 
-def _is_summary(summary: Any) -> bool:
-    return (
-        isinstance(summary, dict)
-        and "value" in summary
-        and all(type(summary.get(name)) is int for name in ("step", "timestamp", "count"))
-        and (summary["count"] != 1 or type(to_nonfinite(summary["value"])) in (int, float))
-    )
+def _are_summaries(found: Iterable[Any]) -> bool:
+    # By hand, one after the other: this is passed for each metric of each run of a search.
+    try:
+        for summary in found:
+            count, value = summary["count"], summary["value"]
+            if type(summary["step"]) is not int or type(summary["timestamp"]) is not int or type(count) is not int:
+                return False
+            if count == 1 and type(to_nonfinite(value)) not in (int, float):
+                return False
+    except (TypeError, LookupError):
+        return False
+    return True
+
+
+def parse_snapshot_metadata(data: bytes, path: str) -> Dict[str, Any]:
+    """What the snapshot in ``data`` has as metadata; the rest of it is not parsed. Raises as `parse_snapshot`."""
+    if data.startswith(_METADATA) and data.endswith(_SNAPSHOT_END):
+        try:
+            metadata = json.loads(data[len(_METADATA) : data.index(b",\n", len(_METADATA))].decode("utf-8"))
+        except (ValueError, RecursionError):
+            metadata = None
+        if isinstance(metadata, dict):
+            return metadata
+    return parse_snapshot(data, path).metadata

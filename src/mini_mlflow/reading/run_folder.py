@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import RunPaths, commit_number, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning
 from mini_mlflow.formats.commits import Change, parse_commit
-from mini_mlflow.formats.documents import Snapshot, parse_snapshot
+from mini_mlflow.formats.documents import Snapshot, parse_snapshot, parse_snapshot_metadata
 
 Commits = List[Tuple[int, Sequence[Change]]]
+Part = TypeVar("Part")
 # More numbers than this between two commits mean that one of the names is somebody's own.
 _LONGEST_LOG = 100_000
 
@@ -25,14 +26,23 @@ def check_folders(paths: RunPaths) -> None:
         OutsideTreeError: one is a link or a file.
         FileNotFoundError: there is no such run.
     """
-    check_folder(os.path.dirname(paths.folder))
+    check_folder(paths.experiment)
     check_folder(paths.folder)
 
 
 def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
     """The snapshot of an ended run; None if there is none, or (with a warning) none that can be read."""
+    return _read_snapshot(paths.snapshot, parse_snapshot)
+
+
+def read_snapshot_metadata(paths: RunPaths) -> Optional[Dict[str, Any]]:
+    """What the snapshot of an ended run has as metadata; None as `read_snapshot`."""
+    return _read_snapshot(paths.snapshot, parse_snapshot_metadata)
+
+
+def _read_snapshot(path: str, parse: Callable[[bytes, str], Part]) -> Optional[Part]:
     try:
-        return parse_snapshot(read_file(paths.snapshot), paths.snapshot)
+        return parse(read_file(path), path)
     except FileNotFoundError:
         return None
     except (DamagedFileError, OSError) as error:

@@ -29,6 +29,7 @@ from mini_mlflow.reading.run_folder import (
     read_document,
     read_log,
     read_snapshot,
+    read_snapshot_metadata,
 )
 
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
@@ -77,10 +78,12 @@ def read_run(paths: RunPaths) -> RunView:
 
 
 def read_stored_metadata(paths: RunPaths) -> Dict[str, Any]:
-    """What `read_run` has as metadata, without asking whether the owner lives. For listings; raises the same."""
-    check_folders(paths)
-    snapshot = read_snapshot(paths)
-    return snapshot.metadata if snapshot is not None else parse_meta(read_file(paths.meta), paths.meta)
+    """What `read_run` has as metadata, without asking whether the owner lives; of a run whose folders are folders.
+
+    For listings, which know that already. Raises FileNotFoundError and DamagedFileError as `read_run`.
+    """
+    metadata = read_snapshot_metadata(paths)
+    return metadata if metadata is not None else parse_meta(read_file(paths.meta), paths.meta)
 
 
 def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:

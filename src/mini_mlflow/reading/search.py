@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any, Dict, Iterator, List, Tuple
 
+from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.keys import check_run_id
 from mini_mlflow.disk.layout import RunPaths, experiment_folder
-from mini_mlflow.disk.regular import list_folder
+from mini_mlflow.disk.regular import scan_folders
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, InvalidKeyError
 from mini_mlflow.reading.run_view import read_stored_metadata
@@ -32,15 +32,14 @@ def _newest_first(run: Tuple[str, Dict[str, Any]]) -> Tuple[str, str]:
 
 
 def _readable_runs(root: str, experiment_id: int) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    folder = experiment_folder(root, experiment_id)
-    for run_id in list_folder(folder):
+    for run_id, is_real in scan_folders(experiment_folder(root, experiment_id)):
         try:
-            check_run_id(run_id)
-            paths = RunPaths.of(RunAddress(root, experiment_id, run_id))
+            paths = RunPaths.of(RunAddress(root, experiment_id, check_run_id(run_id)))
+            if not is_real:
+                check_folder(paths.folder)
             yield run_id, read_stored_metadata(paths)
         except (FileNotFoundError, NotADirectoryError, InvalidKeyError):
-            # Not a run: a folder without meta.yaml (being made, or left by a kill), a file of somebody's.
+            # Not a run: a folder without meta.yaml (being made, or left by a kill).
             continue
         except (DamagedFileError, OSError) as error:
-            if os.path.isdir(os.path.join(folder, run_id)):
-                warnings.warn("skipped a run: %s" % error, DamagedFileWarning, stacklevel=4)
+            warnings.warn("skipped a run: %s" % error, DamagedFileWarning, stacklevel=4)

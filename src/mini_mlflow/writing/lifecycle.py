@@ -111,7 +111,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
     run.take_ownership()
     made = False
     try:
-        atomic.create_folder(os.path.dirname(paths.folder))
+        atomic.create_folder(paths.experiment)
         made = atomic.create_folder(paths.folder)
         durable = run.settings.fsync == "always"
         atomic.write_file(paths.folder, META, dump_meta(meta), durable)

@@ -21,7 +21,7 @@ def read_meta(paths: RunPaths) -> Dict[str, Any]:
         OutsideTreeError: a link stands where one of its folders should be; nothing must be written through it.
         DamagedFileError: ``meta.yaml`` cannot be read.
     """
-    atomic.check_folder(os.path.dirname(paths.folder))
+    atomic.check_folder(paths.experiment)
     atomic.check_folder(paths.folder)
     for kind in (LOG, PARAMS, METRICS, TAGS):
         try:
