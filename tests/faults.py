@@ -374,7 +374,7 @@ def _fresh(root: str, stack: ExitStack) -> Run:
 
 
 def _filled(root: str, stack: ExitStack) -> Run:
-    """Every kind of document, each with two commits behind it; three of the points only in the log if not refreshed."""
+    """Every kind of document, some with a commit behind it; two of the points only in the log if not refreshed."""
     run = _fresh(root, stack)
     run.log_params({"lr": 0.1, "layers": [1, 2]})
     run.set_tag("kind", "old")
@@ -478,7 +478,7 @@ OPERATIONS = [
     Operation("several metrics", _filled, _log(loss=0.1, acc=0.2, extra=0.3)),
     Operation("several metrics, in the log", _filled, _log(loss=0.1, acc=0.2), refresh=False),
     Operation("tag", _filled, _on_run(lambda run: run.set_tag("kind", "new"))),
-    Operation("log call that folds", _filled, _log(acc=0.1), refresh=False, fold_at=7),
+    Operation("log call that folds", _filled, _log(acc=0.1), refresh=False, fold_at=4),
     Operation("flush", _filled, _on_run(lambda run: run.flush()), refresh=False),
     Operation("flush that seals", _about_to_seal, _on_run(lambda run: run.flush()), refresh=False),
     Operation("flush that merges", _about_to_merge, _on_run(lambda run: run.flush()), refresh=False),

@@ -271,7 +271,7 @@ def test_short_writes_are_continued(operation: Operation, folder: str, monkeypat
 @pytest.fixture
 def run(runs_dir: str) -> Run:
     run = Run(run_id=RUN_ID, runs_dir=runs_dir)
-    run.log_param("lr", 0.1)
+    run.log_params({"lr": 0.1, "depth": 2})
     run.log_metric("loss", 0.5)
     run.set_tag("kind", "t")
     return run

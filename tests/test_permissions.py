@@ -107,7 +107,7 @@ def test_files_folders_and_locks_follow_the_umask(
     umask(mask)
     run = Run(run_id="r", runs_dir=runs_dir)
     run.log_param("lr", 0.1)
-    run.log_metric("loss", 0.5)
+    run.log_metrics({"loss": 0.5, "accuracy": 0.5})
     run.set_tag("kind", "t")
     seen = modes(os.path.dirname(runs_dir))
     run.flush()

@@ -24,6 +24,7 @@ from mini_mlflow import (
     RunNotFoundError,
     UnfinishedRunWarning,
 )
+from mini_mlflow.writing import origin
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
@@ -98,6 +99,7 @@ def test_user_without_a_name_is_recorded_by_number(runs_dir: str, monkeypatch: p
         raise KeyError("getpwuid(): uid not found")
 
     monkeypatch.setattr(getpass, "getuser", fail)
+    monkeypatch.setattr(origin, "_find_user", origin._find_user.__wrapped__)
     assert read(Run(runs_dir=runs_dir))["metadata"]["user"] == str(os.getuid())
 
 

@@ -194,7 +194,7 @@ def test_commit_numbers_go_on_after_a_resume(runs_dir: str) -> None:
         run = tracker.start_run(run_id="r")
         folder = os.path.join(runs_dir, "0", "r", "log")
         for n in range(2):
-            run.log_metric("m", 10 * round_number + n)
+            run.log_metrics({"m": 10 * round_number + n, "other": 0})
         numbers = sorted(int(name.partition(".")[0]) for name in os.listdir(folder))
         assert numbers[-1] == 2 * round_number + 2
         tracker.end_run()

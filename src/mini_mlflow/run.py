@@ -28,6 +28,7 @@ from mini_mlflow.writing.operations import (
     values_submission,
 )
 from mini_mlflow.writing.run_state import read_state
+from mini_mlflow.writing.seen import Seen
 
 
 class Run:
@@ -246,7 +247,7 @@ class Run:
         """False if the run has ended or is gone, whoever did it; asks the disk."""
         run = self._opened()
         try:
-            return not run.ended and read_state(run.paths).get("status", RUNNING) == RUNNING
+            return not run.ended and read_state(run.paths, Seen()).get("status", RUNNING) == RUNNING
         except (OSError, MiniMlflowError):
             return False
 

@@ -69,6 +69,11 @@ def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
     Raises:
         OSError: with ``filename`` set; the old file is whole and no temporary is left.
     """
+    _write(folder, name, data, sync, publish=True)
+
+
+def _write(folder: str, name: str, data: bytes, sync: bool, publish: bool) -> str:
+    """The path of the temporary, which has the name already if it was to be published."""
     temporary = "%s/%s%d" % (folder, _prefix, _next_serial())
     descriptor = -1
     try:
@@ -81,7 +86,9 @@ def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
         # close(2) may report what write(2) did not (NFS, quotas); it must not be called twice then.
         closing, descriptor = descriptor, -1
         os.close(closing)
-        os.replace(temporary, "%s/%s" % (folder, name))
+        if publish:
+            os.replace(temporary, "%s/%s" % (folder, name))
+        return temporary
     except BaseException as error:
         _discard(temporary, descriptor)
         _name_path(error, os.path.join(folder, name))
@@ -93,9 +100,7 @@ class StagedFile:
 
     def __init__(self, folder: str, name: str, data: bytes, sync: bool) -> None:
         self._target = os.path.join(folder, name)
-        name = "%sstaged-%d" % (_prefix, _next_serial())
-        self._staged = os.path.join(folder, name)
-        write_file(folder, name, data, sync)
+        self._staged = _write(folder, name, data, sync, publish=False)
 
     def publish(self) -> None:
         """The file stands under its name. Raises OSError (with ``filename``); it is still staged then."""

@@ -40,10 +40,6 @@ def experiment_folder(root: str, experiment_id: int) -> str:
     return os.path.join(root, str(experiment_id))
 
 
-def locks_folder(root: str, experiment_id: int) -> str:
-    return os.path.join(root, LOCKS, str(experiment_id))
-
-
 class RunPaths(NamedTuple):
     """The folder of a run, and what stands in it."""
 
@@ -74,7 +70,7 @@ class RunPaths(NamedTuple):
 
     @property
     def log(self) -> str:
-        return os.path.join(self.folder, LOG)
+        return "%s/log" % self.folder
 
     @property
     def run_lock(self) -> str:
@@ -85,16 +81,16 @@ class RunPaths(NamedTuple):
         return self._lock(".owner")
 
     def _lock(self, suffix: str) -> str:
-        return os.path.join(locks_folder(self.address.root, self.address.experiment_id), self.address.run_id + suffix)
+        return "%s/.locks/%d/%s%s" % (*self.address, suffix)
 
     def commit(self, number: int) -> str:
         return "%s/log/%d.json" % (self.folder, number)
 
     def kind_folder(self, kind: str) -> str:
-        return os.path.join(self.folder, kind)
+        return "%s/%s" % (self.folder, kind)
 
     def document(self, kind: str, key: str) -> str:
-        return "%s/%s/%s.json" % (self.folder, kind, quote_key(key))
+        return "%s/%s/%s" % (self.folder, kind, document_name(key))
 
     def legacy_document(self, kind: str, key: str) -> Optional[str]:
         """Where 0.1.0 put the key, which quoted nothing; None if that is the same place or no place at all."""
@@ -122,6 +118,11 @@ def commit_number(name: str) -> Optional[int]:
     """The number of a commit's file name; None for any other name."""
     stem, dot, suffix = name.partition(".")
     return int(stem) if suffix == "json" and dot and stem.isdecimal() and len(stem) < 19 else None
+
+
+def document_name(key: str) -> str:
+    """The name of a key's document in the folder of its kind."""
+    return quote_key(key) + _DOCUMENT_SUFFIX
 
 
 def document_stem(name: str) -> Optional[str]:

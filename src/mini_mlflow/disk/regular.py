@@ -56,7 +56,7 @@ def _read(path: str, limit_bytes: object) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OutsideTreeError(errno.EINVAL, "is not a regular file; it is not read", path)
-        wanted = limit_bytes if isinstance(limit_bytes, int) else status.st_size
+        wanted = min(limit_bytes, status.st_size) if isinstance(limit_bytes, int) else status.st_size
         data = os.read(descriptor, wanted)
         if len(data) < wanted:
             data += _read_on(descriptor, wanted - len(data))

@@ -23,6 +23,9 @@ _LIMIT_DEPTH = 100
 _LIMIT_NODES = 1_000_000
 # Python refuses to read decimal ints of more than 4,300 digits (CVE-2020-10735), and would not read its own file.
 _LIMIT_INT_BITS = 14_000
+# What needs no walk: nearly every param is one of these.
+_PLAIN = frozenset((bool, float, str))
+_SMALL = 2**63
 
 _encode_strict = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, check_circular=False).encode
@@ -63,7 +66,7 @@ def encode_value(value: Any, what: str) -> Encoded:
     kind = type(value)
     if kind is float and not math.isfinite(value):
         return Encoded('"%s"' % _name_nonfinite(value), "[[]]")
-    if kind is not float and kind is not bool and value is not None:
+    if kind not in _PLAIN and value is not None and not (kind is int and -_SMALL < value < _SMALL):
         walk = _Walk(what)
         value = walk.plain(value, (), set())
         nonfinite = json.dumps(walk.nonfinite) if walk.nonfinite else ""

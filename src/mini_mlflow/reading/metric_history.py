@@ -15,7 +15,14 @@ from mini_mlflow.formats.history import MetricDocument, parse_document
 from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points
 from mini_mlflow.formats.tiers import join_ranges
 from mini_mlflow.formats.values import to_nonfinite
-from mini_mlflow.reading.run_folder import Commits, check_folders, read_log, read_snapshot, warn
+from mini_mlflow.reading.run_folder import (
+    Commits,
+    check_folders,
+    list_log,
+    read_log,
+    read_snapshot,
+    warn,
+)
 
 # A reader meets a merge at most once in hours; this many in a row mean that a file is missing.
 _MERGES_MET = 20
@@ -44,7 +51,7 @@ def read_history(paths: RunPaths, key: str) -> List[Point]:
 
 def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool) -> Optional[List[Point]]:
     """The points; None if a sealed file was merged meanwhile and all must be read again."""
-    commits = read_log(paths)
+    commits = read_log(paths, list_log(paths))
     document, lines = _read_document(paths, key)
     older = _read_sealed(paths, key, document.sealed if document else _list_sealed(paths, key), give_up)
     if older is None:

@@ -55,20 +55,24 @@ def warn(error: Exception) -> None:
     warnings.warn("skipped: %s" % error, DamagedFileWarning, stacklevel=3)
 
 
-def read_log(paths: RunPaths) -> Commits:
-    """The commits in the log, in order; torn ones are passed over, with a warning."""
+def list_log(paths: RunPaths) -> List[int]:
+    """The numbers of the commits in the log, in order; none, with a warning, if it cannot be listed."""
     try:
         names = list_folder(paths.log)
     except OSError as error:
         warn(error)
         return []
-    numbers = [number for number in map(commit_number, names) if number is not None]
+    return sorted(number for number in map(commit_number, names) if number is not None)
+
+
+def read_log(paths: RunPaths, numbers: List[int]) -> Commits:
+    """The commits in the log, of which ``numbers`` were listed, in order; torn ones are passed over, with a warning."""
     if not numbers:
         return []
     # Not the listed numbers alone: readdir(3) may miss one that was made during the listing and show a later one.
     commits: Commits = []
-    first, last = min(numbers), max(numbers)
-    for number in range(first, last + 1) if last - first < _LONGEST_LOG else sorted(numbers):
+    first, last = numbers[0], numbers[-1]
+    for number in range(first, last + 1) if last - first < _LONGEST_LOG else numbers:
         path = paths.commit(number)
         try:
             commits.append((number, parse_commit(read_file(path), path)))

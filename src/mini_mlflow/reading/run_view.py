@@ -5,6 +5,9 @@ already; a commit file that is gone between listing and opening has been folded 
 and a sealed file that is gone has been merged, so the metric's document is read again. An ended run stands in its
 snapshot, one small file.
 
+What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
+the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit).
+
 Damaged files are skipped, with a warning that names them; everything else is read all the same.
 """
 
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import json
 import platform
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
@@ -26,12 +29,14 @@ from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
     documents,
+    list_log,
     read_document,
     read_log,
     read_snapshot,
     read_snapshot_metadata,
 )
 
+Listed = List[Tuple[str, str]]
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
 _OVERTAKEN_AT_MOST = 20
 
@@ -66,12 +71,13 @@ def read_run(paths: RunPaths) -> RunView:
         return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags)
     metadata = _read_live_metadata(paths)
     for _ in range(_OVERTAKEN_AT_MOST):
-        commits = read_log(paths)
-        last = commits[-1][0] if commits else None
-        found = {kind: _read_documents(paths, kind) for kind in (*VALUE_KINDS, METRICS)}
-        if last is None or all(document.commit <= last for documents in found.values() for document in documents):
+        numbers = list_log(paths)
+        commits = read_log(paths, numbers)
+        listed = _list_documents(paths)
+        found = {kind: _read_documents(paths, kind, listed[kind]) for kind in listed}
+        ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
+        if not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
-        # A commit was folded since the log was read: of what it set together, some would be new and some old.
     values = {kind: {document.key: document.value for document in documents} for kind, documents in found.items()}
     _apply(commits, found, values)
     return RunView(metadata, values["params"], values[METRICS], values["tags"])
@@ -99,10 +105,14 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
     return metadata
 
 
-def _read_documents(paths: RunPaths, kind: str) -> List[Any]:
+def _list_documents(paths: RunPaths) -> Dict[str, Listed]:
+    return {kind: documents(paths, kind) for kind in (*VALUE_KINDS, METRICS)}
+
+
+def _read_documents(paths: RunPaths, kind: str, listed: Listed) -> List[Any]:
     """The documents of a kind, one a key; without their points."""
     found: Dict[str, Any] = {}
-    for path, stem in documents(paths, kind):
+    for path, stem in listed:
         if kind == METRICS:
             document = read_document(path, stem, parse_first_line, read_first_line)
         else:

@@ -14,7 +14,7 @@ network file system may answer a stat from the client's cache, so there the fold
 from __future__ import annotations
 
 import warnings
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import RunPaths, commit_number
@@ -22,8 +22,11 @@ from mini_mlflow.disk.mounts import is_network_file_system
 from mini_mlflow.disk.regular import exists, list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
 from mini_mlflow.formats.commits import Change, parse_commit
+from mini_mlflow.writing.new_files import publish
 
 _LOOK_AHEAD = 64
+# A search through more would cost what it is to save.
+_SEARCHED_AT_MOST = 128
 
 
 class CommitLog:
@@ -31,6 +34,7 @@ class CommitLog:
 
     Attributes:
         last: the highest number in use; 0 if there is none; None if nobody looked yet.
+        lists_always: what stat(2) says of single files is not relied on.
         floor: all commits up to this number are in the documents, and gone (the newest may still be there).
     """
 
@@ -38,7 +42,7 @@ class CommitLog:
         self._paths = paths
         self.folder = paths.log
         self.sync = sync
-        self._lists_always = is_network_file_system(paths.address.root)
+        self.lists_always = is_network_file_system(paths.address.root)
         self.last: Optional[int] = None
         self.floor = 0
         self._changes: Dict[int, Sequence[Change]] = {}
@@ -52,7 +56,7 @@ class CommitLog:
     def next_if_known(self) -> Optional[int]:
         """The next free number, if what is known still holds; None if the folder must be listed."""
         last = self.last
-        if last is None or self._lists_always or not exists(self._paths.commit(last)):
+        if last is None or self.lists_always or not exists(self._paths.commit(last)):
             return None
         for number in range(last + 1, last + _LOOK_AHEAD):
             if not exists(self._paths.commit(number)):
@@ -71,39 +75,18 @@ class CommitLog:
 
     def write(self, number: int, data: bytes) -> None:
         """Commit ``number`` stands. Raises OSError (with ``filename``); it does not stand then."""
-        name = "%d.json" % number
-        try:
-            atomic.write_file(self.folder, name, data, self.sync)
-        except FileNotFoundError:
-            # The first commit of a run, or the first after a resume. A run that was deleted has no folder either:
-            # then this fails as it should.
-            atomic.create_folder(self.folder)
-            if self.sync:
-                atomic.sync_folder(self._paths.folder)
-            atomic.write_file(self.folder, name, data, self.sync)
-        if self.sync:
-            try:
-                atomic.sync_folder(self.folder)
-            except OSError:
-                # The caller is told that nothing was stored, so nothing may be.
-                atomic.remove_file(self._paths.commit(number))
-                raise
+        publish(self.folder, "%d.json" % number, data, self.sync)
 
-    def try_to_make_durable(self) -> Optional[OSError]:
-        """With fsync "always", the names in the folder are on the medium; else the error that says why not."""
-        try:
-            if self.sync:
-                atomic.sync_folder(self.folder)
-        except OSError as error:
-            return error
-        return None
+    def may_hold(self, wanted: Callable[[Change], bool]) -> bool:
+        """False if no commit that waits to be folded has such a change. `next_if_known` or `look` came just before.
 
-    def holds(self, number: int, data: bytes) -> bool:
-        """Whether commit ``number`` stands and is exactly ``data``."""
-        try:
-            return read_file(self._paths.commit(number)) == data
-        except OSError:
-            return False
+        Raises:
+            OSError: a commit cannot be read.
+        """
+        if self.unfolded() > _SEARCHED_AT_MOST:
+            return True
+        waiting = self.changes(range(self.floor + 1, (self.last or 0) + 1))
+        return any(wanted(change) for changes in waiting.values() for change in changes)
 
     def note(self, number: int, changes: Sequence[Change]) -> None:
         """Commit ``number`` of this process stands: it need not be read again for folding."""

@@ -18,67 +18,86 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_name, sealed_range
+from mini_mlflow.disk.layout import METRICS, RunPaths, document_name, sealed_name, sealed_range
 from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
 from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
-from mini_mlflow.formats.documents import dump_value_document, parse_value_document
-from mini_mlflow.formats.history import (
-    MetricDocument,
-    parse_document,
-    salvage_document,
-)
+from mini_mlflow.formats.documents import parse_value_document
+from mini_mlflow.formats.history import MetricDocument, parse_document, salvage_document
 from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points, to_sealed
 from mini_mlflow.formats.tiers import SEAL_AT, Sealing, check_sealed, join_ranges, plan_sealing
-
-#: (folder, key): which document.
-Place = Tuple[str, str]
-Commits = Dict[int, Sequence[Change]]
-
-
-class _Pending(NamedTuple):
-    place: Place
-    changes: List[Tuple[int, Change]]
+from mini_mlflow.writing.durability import Durability
+from mini_mlflow.writing.pending import Commits, Pending, Place, by_place, dump_value, place_of
+from mini_mlflow.writing.seen import Seen
 
 
 class Folding:
     """The documents of one run, as this process knows them. Everything known is checked before it is relied on."""
 
-    def __init__(self, paths: RunPaths, sync: bool) -> None:
+    def __init__(self, paths: RunPaths, sync: bool, seen: Seen) -> None:
         self._paths = paths
-        self.sync = sync
+        self._seen = seen
+        self.durability = Durability(paths, sync)
         self._metrics: Dict[str, MetricDocument] = {}
         self._existing: Set[Place] = set()
-        # place -> commit number of the version that this process knows to be on the medium
-        self._synced: Dict[Place, int] = {}
-        self._folders_synced = False
+        # The kinds whose folders are folders: through a link, writes would leave the tree.
+        self._checked: Set[str] = set()
 
     def forget(self) -> None:
         """Nothing is known any more; what is needed is read again."""
         self._metrics.clear()
         self._existing.clear()
-        self._synced.clear()
-        self._folders_synced = False
+        self._checked.clear()
+        self.durability.forget()
 
     def missing(self, changes: Iterable[Change]) -> Set[Place]:
         """The places of those changes that have no document yet."""
         missing = set()
         for change in changes:
             place = place_of(change)
-            if place not in self._existing and place not in missing:
-                if exists(self._paths.document(*place)):
-                    self._existing.add(place)
-                else:
-                    missing.add(place)
+            if place not in missing and not self.exists(place):
+                missing.add(place)
         return missing
 
-    def refresh(self, commits: Commits, places: Optional[Set[Place]] = None) -> None:
-        """The documents (of ``places``; None: all) hold ``commits``. Nothing is removed, no document is sealed."""
-        for pending in _by_place(commits, places):
+    def exists(self, place: Place) -> bool:
+        """Whether there is such a document."""
+        if place in self._existing:
+            return True
+        found = exists(self._paths.document(*place))
+        if found:
+            self._existing.add(place)
+        return found
+
+    def check_folder(self, kind: str) -> None:
+        """Returns if the folder of ``kind`` is one. Raises OutsideTreeError, or FileNotFoundError if there is none."""
+        if kind not in self._checked:
+            atomic.check_folder(self._paths.kind_folder(kind))
+            self._checked.add(kind)
+
+    def note_created(self, place: Place, in_new_folder: bool) -> None:
+        """The document of ``place`` was made, by the commit of its first value."""
+        self._existing.add(place)
+        if in_new_folder:
+            self.durability.note_new_folder()
+
+    def create(self, commits: Commits, missing: Set[Place]) -> None:
+        """The documents of ``missing``, none of which exists, are made and hold ``commits``."""
+        for pending in by_place(commits, missing):
+            number, change = pending.changes[-1]
+            if isinstance(change, MetricChange):
+                document = self._legacy_metric(change.key).appended(pending.points_after(None), number)
+                self._write(pending.place, document.dump(), number, new=True)
+                self._metrics[change.key] = document
+            else:
+                self._write_value(change, number, new=True)
+
+    def refresh(self, commits: Commits) -> None:
+        """The documents hold ``commits``. Nothing is removed, no document is sealed."""
+        for pending in by_place(commits):
             if pending.place[0] == METRICS:
                 self._bring_up_metric(pending, seal=False)
             else:
@@ -92,26 +111,22 @@ class Folding:
         """
         merged: List[str] = []
         touched: Set[str] = set()
-        for pending in _by_place(commits, None):
+        for pending in by_place(commits):
             if pending.place[0] == METRICS:
                 merged += self._bring_up_metric(pending, seal=True)
             else:
                 self._bring_up_value(pending)
-            self._make_durable(pending.place)
+            self.durability.sync_document(pending.place, self._version(pending.place))
             touched.add(pending.place[0])
-        self._sync_folders(touched)
+        self.durability.sync_folders(touched)
         return merged
 
     # -- one document ------------------------------------------------------------------------------------------
 
-    def _bring_up_metric(self, pending: _Pending, seal: bool) -> List[str]:
+    def _bring_up_metric(self, pending: Pending, seal: bool) -> List[str]:
         key = pending.place[1]
         known = self._current_metric(key)
-        new: Sequence[NewPoint] = [
-            (change.value, change.step, change.timestamp)
-            for number, change in pending.changes
-            if (known is None or number > known.commit) and isinstance(change, MetricChange)
-        ]
+        new: Sequence[NewPoint] = pending.points_after(None if known is None else known.commit)
         lost = known is None
         if known is None:
             known, new = self._rebuild(key, new)
@@ -123,29 +138,36 @@ class Folding:
             self._metrics[key] = document
         return []
 
-    def _bring_up_value(self, pending: _Pending) -> None:
+    def _bring_up_value(self, pending: Pending) -> None:
         number, change = pending.changes[-1]
         assert isinstance(change, ValueChange)
         if number > self._value_commit(pending.place):
-            data = dump_value_document(change.key, change.encoded, change.timestamp, number)
-            self._write(pending.place, data, number)
+            self._write_value(change, number, new=False)
 
-    def _write(self, place: Place, data: bytes, commit: int, relied_on: bool = False) -> None:
+    def _write_value(self, change: ValueChange, number: int, new: bool) -> None:
+        data, meaning = dump_value(change, number)
+        self._write((change.kind, change.key), data, number, new=new)
+        self._seen.note(self._paths.document(change.kind, change.key), data, meaning)
+
+    def _write(self, place: Place, data: bytes, commit: int, relied_on: bool = False, new: bool = False) -> None:
         kind, key = place
-        path = self._paths.document(kind, key)
-        folder, name = os.path.split(path)
+        folder, name = self._paths.kind_folder(kind), document_name(key)
         # A name that is new need not be synced yet, unless it is all that knows of points elsewhere.
-        sync = self.sync and (relied_on or place in self._existing or exists(path))
+        sync = self.durability.sync and (relied_on or (not new and self.exists(place)))
         try:
-            atomic.check_folder(folder)
+            self.check_folder(kind)
             atomic.write_file(folder, name, data, sync)
         except FileNotFoundError:
             atomic.create_folder(folder)
-            self._folders_synced = False
+            self.durability.note_new_folder()
             atomic.write_file(folder, name, data, sync)
         self._existing.add(place)
         if sync:
-            self._synced[place] = commit
+            self.durability.note(place, commit)
+
+    def _version(self, place: Place) -> Optional[int]:
+        document = self._metrics.get(place[1]) if place[0] == METRICS else None
+        return None if document is None else document.commit
 
     def _value_commit(self, place: Place) -> int:
         path = self._paths.document(*place)
@@ -221,16 +243,16 @@ class Folding:
             alone = (document.sealed_count, document.count - 1)
             plan, parts, sources = Sealing(alone, (), (*document.sealed, alone)), [], []
         place = (METRICS, key)
-        if self.sync and place not in self._synced:
+        if self.durability.sync and not self.durability.knows(place):
             # Else a power cut could leave the sealed file and no document at all.
             self._write(place, document.dump(), document.commit, relied_on=True)
             atomic.sync_folder(self._paths.kind_folder(METRICS))
         folder = self._paths.history_folder(key)
-        if atomic.create_folder(folder) and self.sync:
+        if atomic.create_folder(folder) and self.durability.sync:
             atomic.sync_folder(os.path.dirname(folder))
         data = b"".join([*parts, to_sealed(document.points)])
-        atomic.write_file(folder, sealed_name(*plan.new), data, self.sync)
-        if self.sync:
+        atomic.write_file(folder, sealed_name(*plan.new), data, self.durability.sync)
+        if self.durability.sync:
             atomic.sync_folder(folder)
         sealed = document._replace(sealed=plan.sealed, points=b"")
         try:
@@ -241,48 +263,9 @@ class Folding:
         self._metrics[key] = sealed
         return sources
 
-    # -- power cuts --------------------------------------------------------------------------------------------
-
-    def _make_durable(self, place: Place) -> None:
-        if self.sync:
-            kind, key = place
-            number = self._metrics[key].commit if kind == METRICS and key in self._metrics else None
-            if number is None or self._synced.get(place) != number:
-                atomic.sync_file(self._paths.document(kind, key))
-                if number is not None:
-                    self._synced[place] = number
-
     def make_histories_durable(self, keys: Sequence[str]) -> None:
-        """The documents of these metrics are on the medium, and their names."""
+        """The documents of these metrics are on the medium, and their names. Raises OSError: they may not be."""
         for key in keys:
-            self._make_durable((METRICS, key))
-        if keys:
+            self.durability.sync_document((METRICS, key), self._version((METRICS, key)))
+        if keys and self.durability.sync:
             atomic.sync_folder(self._paths.kind_folder(METRICS))
-
-    def _sync_folders(self, kinds: Set[str]) -> None:
-        if not self.sync:
-            return
-        for kind in sorted(kinds):
-            atomic.sync_folder(self._paths.kind_folder(kind))
-        if kinds and not self._folders_synced:
-            # The way down to the documents, and what makes the folder a run: without these, a power cut takes the
-            # documents with it. meta.yaml was a new name, and need not have been synced until now.
-            atomic.sync_file(self._paths.meta)
-            for folder in self._paths.ancestors():
-                atomic.sync_folder(folder)
-            self._folders_synced = True
-
-
-def place_of(change: Change) -> Place:
-    """The document that a change goes into."""
-    return (METRICS, change.key) if isinstance(change, MetricChange) else (change.kind, change.key)
-
-
-def _by_place(commits: Commits, places: Optional[Set[Place]]) -> List[_Pending]:
-    found: Dict[Place, List[Tuple[int, Change]]] = {}
-    for number in sorted(commits):
-        for change in commits[number]:
-            place = place_of(change)
-            if places is None or place in places:
-                found.setdefault(place, []).append((number, change))
-    return [_Pending(place, changes) for place, changes in found.items()]

@@ -21,7 +21,9 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT, RunPaths
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import (
+    DamagedFileError,
     MiniMlflowError,
+    OutsideTreeError,
     RunEndedError,
     RunNotFoundError,
     UnfinishedRunWarning,
@@ -31,8 +33,8 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
-from mini_mlflow.writing.run_state import read_snapshot, read_state
-from mini_mlflow.writing.snapshots import gather_snapshot, restore_documents
+from mini_mlflow.writing.run_state import last_commit, read_meta, read_snapshot, read_state
+from mini_mlflow.writing.snapshots import gather_documents, restore_documents
 
 
 class StartRequest(NamedTuple):
@@ -79,7 +81,7 @@ def not_found(address: RunAddress) -> RunNotFoundError:
 
 def _start(run: OpenRun, request: StartRequest) -> None:
     try:
-        run.meta = read_state(run.paths)
+        run.meta = read_state(run.paths, run.files.seen)
     except FileNotFoundError:
         if not request.create:
             raise not_found(run.paths.address) from None
@@ -113,10 +115,11 @@ def _create(run: OpenRun, request: StartRequest) -> None:
     try:
         atomic.create_folder(paths.experiment)
         made = atomic.create_folder(paths.folder)
-        durable = run.settings.fsync == "always"
-        atomic.write_file(paths.folder, META, dump_meta(meta), durable)
+        durable, data = run.settings.fsync == "always", dump_meta(meta)
+        atomic.write_file(paths.folder, META, data, durable)
         if durable:
             _sync_way_down(run)
+        run.files.note_creation(data, meta)
     except BaseException:
         run.give_up_ownership()
         if made:
@@ -172,8 +175,8 @@ def _resume(run: OpenRun) -> None:
         sync = run.settings.fsync != "never"
         snapshot = read_snapshot(run.paths)
         if snapshot is not None:
-            commit = run.meta.get("commit", 0)
-            restore_documents(run.paths, snapshot, commit if isinstance(commit, int) else 0, sync)
+            restore_documents(run.paths, snapshot, last_commit(run.meta), sync)
+            _restore_meta(run, sync)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
         atomic.remove_file(run.paths.snapshot)
         if sync:
@@ -183,6 +186,18 @@ def _resume(run: OpenRun) -> None:
         run.give_up_ownership()
         raise
     run.ended = False
+
+
+def _restore_meta(run: OpenRun, sync: bool) -> None:
+    """``meta.yaml`` says what the snapshot does; with ``sync``, on the medium."""
+    try:
+        if read_meta(run.paths, run.files.seen) == run.meta:
+            if sync:
+                atomic.sync_file(run.paths.meta)
+            return
+    except (FileNotFoundError, DamagedFileError, OutsideTreeError):
+        pass
+    atomic.write_file(run.paths.folder, META, dump_meta(run.meta), sync)
 
 
 def end(run: OpenRun, status: str) -> None:
@@ -199,7 +214,7 @@ def end(run: OpenRun, status: str) -> None:
     except RunEndedError:
         run.note_end()
         raise
-    run.note_end()
+    run.let_go()
 
 
 def _already_ended(run: OpenRun) -> RunEndedError:
@@ -211,25 +226,27 @@ def _end(run: OpenRun, status: str) -> None:
         pass
     if not run.files.reentered:
         _remove_log(run)
+    run.settle_end()
 
 
 def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
     """True if the run has ended; False if a signal handler logged, or ended it, before the snapshot stood."""
     files, sync = run.files, run.settings.fsync != "never"
     generation = files.generation
-    before = read_state(run.paths)
+    before = read_state(run.paths, run.files.seen)
     if before.get("status", RUNNING) != RUNNING:
         run.meta = before
         raise _already_ended(run)
-    last = files.next_number() - 1
-    files.refresh_all()
+    in_log = files.refresh_all()
+    documents = gather_documents(run.paths, run.files.seen)
+    last = max(in_log, documents.commit, last_commit(before))
     after = dict(before, status=status, end_time=now_iso(), commit=last)
-    data, longer = gather_snapshot(run.paths, after)
     if sync:
-        files.folding.make_histories_durable(longer)
+        files.folding.make_histories_durable(documents.longer_metrics())
     # What needs space or a descriptor fails here, before the commit point.
-    with atomic.staged(run.paths.folder, SNAPSHOT, data, sync) as snapshot:
-        with atomic.staged(run.paths.folder, META, dump_meta(after), sync) as meta:
+    with atomic.staged(run.paths.folder, SNAPSHOT, documents.dump(after), sync) as snapshot:
+        # Not synced, which would cost a third of an end: beside a snapshot, nobody needs it.
+        with atomic.staged(run.paths.folder, META, dump_meta(after), sync=False) as meta:
             snapshot.publish()
             # From here on a handler is refused. What one logged until now is not in this snapshot.
             if files.generation != generation:

@@ -107,13 +107,24 @@ class OpenRun:
         """
         with self.group.turn:
             try:
-                self.meta = read_state(self.paths)
+                self.meta = read_state(self.paths, self.files.seen)
             except (OSError, ValueError):
                 self.meta = dict(self.meta, status=UNKNOWN)
             if self.meta.get("status", RUNNING) == RUNNING:
                 return
-            self.ended = True
-            self.give_up_ownership()
+            self.settle_end()
+        self.let_go()
+
+    def settle_end(self) -> None:
+        """The run has ended on disk. For the holder of the turn."""
+        self.ended = True
+        self.give_up_ownership()
+
+    def let_go(self) -> None:
+        """Of a run that has ended, no descriptor stays open; nothing happens if it was resumed meanwhile."""
+        with self.group.turn:
+            if not self.ended:
+                return
         self._close_lock()
         with _registry_lock:
             if _open.get(self.paths.folder) is self:

@@ -6,7 +6,8 @@ fails its own call and nobody else's, and nothing of it ever reaches the disk.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional, Tuple
 
 from mini_mlflow.disk.keys import check_key
 from mini_mlflow.errors import InvalidTypeError

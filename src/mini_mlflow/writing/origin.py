@@ -6,6 +6,7 @@ the most; what it has not said by then is left out.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -41,12 +42,18 @@ def find_script() -> Optional[str]:
 
 def find_user() -> Optional[str]:
     """The name of the user; their number where no name is known (containers); None where there is neither."""
+    return _find_user(os.getuid() if hasattr(os, "getuid") else None)
+
+
+@functools.lru_cache(maxsize=1)
+def _find_user(number: Optional[int]) -> Optional[str]:
+    # Once a process and user: the system reads its list of users anew each time.
     import getpass
 
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        return str(os.getuid()) if hasattr(os, "getuid") else None
+        return None if number is None else str(number)
 
 
 def renew_after_fork() -> None:

@@ -2,40 +2,37 @@
 
 A commit goes: take what waits, find the next number, publish one file, settle the submissions, create documents that
 do not exist yet, and bring the others up to date if the ration allows. After the publishing, nothing can fail the
-caller any more: the log holds the values, and documents are derived from it.
+caller any more: the log holds the values, and documents are derived from it. The first value of a key that is logged
+alone is its document at once (`new_files` says why that is right).
 
 Interrupts and signal handlers. A frame may stop between any two bytecodes, for ever (an exception) or while a handler
-calls back in here (`begin` with nested=True). So the commit in the making stands in ``_in_flight``, whole, before its
-file is made: whoever comes next, a nested call or `settle`, can tell what became of it and finish it. Publishing it
-twice gives the same file twice. And since a frame that a handler interrupted may, when it goes on, write documents
-from what it knew before, a nested call never removes a commit: the log stays, and the outermost frame clears up.
+calls back in here (`begin` with nested=True). So the file in the making stands in ``_in_flight``, whole, before it is
+made: whoever comes next, a nested call or `settle`, can tell what became of it and finish it. Publishing it twice
+gives the same file twice. And since a frame that a handler interrupted may, when it goes on, write documents from
+what it knew before, a nested call never removes a commit: the log stays, and the outermost frame clears up.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import SNAPSHOT, RunPaths
+from mini_mlflow.disk.layout import SNAPSHOT, RunPaths, document_name
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
 from mini_mlflow.formats.commits import Change, dump_commit
 from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
+from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
 from mini_mlflow.writing.operations import Submission
+from mini_mlflow.writing.pending import dump_first, place_of
 from mini_mlflow.writing.ration import Ration
 from mini_mlflow.writing.run_state import cannot_log, highest_in_documents, read_state
-from mini_mlflow.writing.snapshots import gather_snapshot
+from mini_mlflow.writing.seen import Seen
+from mini_mlflow.writing.snapshots import gather_documents
 from mini_mlflow.writing.sweeping import sweep
-
-
-class _InFlight(NamedTuple):
-    number: int
-    data: bytes
-    batch: List[Submission]
-    changes: List[Change]
 
 
 class RunFiles:
@@ -45,9 +42,10 @@ class RunFiles:
         self.paths = paths
         self.settings = settings
         self.log = CommitLog(paths, settings.fsync == "always")
-        self.folding = Folding(paths, settings.fsync != "never")
+        self.seen = Seen()
+        self.folding = Folding(paths, settings.fsync != "never", self.seen)
         self._ration = Ration()
-        self._in_flight: Optional[_InFlight] = None
+        self._in_flight: Optional[NewFile] = None
         #: Counts the calls of `commit`; who finds it changed has been overtaken by a nested call.
         self.generation = 0
         self.reentered = False
@@ -56,7 +54,7 @@ class RunFiles:
         """From now on, this level holds."""
         self.settings = settings
         self.log.sync = settings.fsync == "always"
-        self.folding.sync = settings.fsync != "never"
+        self.folding.durability.sync = settings.fsync != "never"
 
     def begin(self, nested: bool) -> None:
         """The lock was taken, or a nested call came in under it."""
@@ -64,12 +62,17 @@ class RunFiles:
             self.reentered = True
             self.forget()
 
+    def note_creation(self, meta: bytes, meaning: Dict[str, Any]) -> None:
+        """The run was made a moment ago, under this hold of the lock: nothing was logged yet."""
+        self.seen.note(self.paths.meta, meta, meaning)
+        self.log.last = 0
+
     def settle(self) -> None:
         """Nothing is half way: what an interrupted or overtaken frame left is told apart and cleared up."""
         left = self._in_flight
         if left is not None:
-            if self.log.holds(left.number, left.data):
-                _settle(left.batch, self.log.try_to_make_durable())
+            if left.stands():
+                _settle(left.batch, try_to_make_durable(left) if self.log.sync else None)
             self._in_flight = None
             self.forget()
         if self.reentered:
@@ -98,27 +101,56 @@ class RunFiles:
             if not batch:
                 return
             try:
-                number = self.next_number()
+                file = self._in_flight = self._plan(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what each waiting call must be told
                 self.forget()
                 _settle(batch, error)
                 return
-            lines = [line for submission in batch for line in submission.lines]
-            changes = [change for submission in batch for change in submission.changes]
-            commit = self._in_flight = _InFlight(number, dump_commit(number, lines), batch, changes)
             if generation == self.generation:
                 break
-        self._publish(commit)
-        self._tend_documents(changes)
+        self._publish(file)
+        if file.number is not None:
+            self._tend_documents(file.changes)
+
+    def _plan(self, batch: List[Submission]) -> NewFile:
+        changes = [change for submission in batch for change in submission.changes]
+        if len(changes) == 1 and self._is_first(changes[0]):
+            kind, key = place_of(changes[0])
+            data, meaning = dump_first(changes[0], self.log.last or 0)
+            return NewFile(self.paths.kind_folder(kind), document_name(key), data, batch, changes, None, meaning)
+        number = self.next_number()
+        lines = [line for submission in batch for line in submission.lines]
+        return NewFile(self.log.folder, "%d.json" % number, dump_commit(number, lines), batch, changes, number)
+
+    def _is_first(self, change: Change) -> bool:
+        """Whether the run lives and nothing was ever logged for the key, neither in a document nor in the log.
+
+        Raises: as `next_number`.
+        """
+        place = place_of(change)
+        # What 0.1.0 may have left under another name is for the folding to find.
+        if self.log.lists_always or self.folding.exists(place) or self.paths.legacy_document(*place):
+            return False
+        if self.log.last is None:
+            self._look()
+        if exists(self.log.folder):
+            self.log.last = self.next_number() - 1
+            return not self.log.may_hold(lambda waiting: place_of(waiting) == place)
+        # Nobody else can have committed then: once it is there, the folder stays until the run ends.
+        if exists(self.paths.snapshot):
+            self._look()
+        try:
+            self.folding.check_folder(place[0])
+        except FileNotFoundError:
+            pass
+        return True
 
     def _finish_in_flight(self) -> None:
         left = self._in_flight
         if left is None:
             return
-        path_taken = exists(self.paths.commit(left.number))
-        if all(submission.settled for submission in left.batch) or (
-            path_taken and not self.log.holds(left.number, left.data)
-        ):
+        path_taken = exists(left.path)
+        if all(submission.settled for submission in left.batch) or (path_taken and not left.stands()):
             # A stale plan: the frame that made it was overtaken before it could notice.
             self._in_flight = None
         elif path_taken:
@@ -127,15 +159,19 @@ class RunFiles:
         else:
             self._publish(left)
 
-    def _publish(self, commit: _InFlight) -> None:
+    def _publish(self, file: NewFile) -> None:
         try:
-            self.log.write(commit.number, commit.data)
+            made = publish(file.folder, file.name, file.data, self.log.sync)
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
-            _settle(commit.batch, error)
+            _settle(file.batch, error)
         else:
-            _settle(commit.batch, None)
-            self.log.note(commit.number, commit.changes)
+            _settle(file.batch, None)
+            if file.number is not None:
+                self.log.note(file.number, file.changes)
+            else:
+                self.folding.note_created(place_of(file.changes[0]), made)
+                self.seen.note(file.path, file.data, file.meaning)
         self._in_flight = None
 
     def next_number(self) -> int:
@@ -150,7 +186,7 @@ class RunFiles:
         return known if known is not None else self._look() + 1
 
     def _look(self) -> int:
-        meta = read_state(self.paths)
+        meta = read_state(self.paths, self.seen)
         if meta.get("status", RUNNING) != RUNNING:
             raise cannot_log(self.paths, meta.get("status"))
         first_time = self.log.last is None
@@ -177,7 +213,7 @@ class RunFiles:
                 return
             missing = self.folding.missing(changes)
             if missing:
-                self.folding.refresh(self._unfolded_commits(), missing)
+                self.folding.create(self._unfolded_commits(), missing)
             elif self._ration.allows_refresh():
                 try:
                     self.folding.refresh(self._unfolded_commits())
@@ -212,15 +248,24 @@ class RunFiles:
             raise
 
     def flush(self) -> None:
-        """As `fold`, of a run that has not ended, with its folders in place. Raises as `next_number` and `fold`."""
+        """As `fold`, of a run that has not ended, with its folders in place, and all documents are on the medium.
+
+        Raises as `next_number` and `fold`.
+        """
         self._look()
         self.fold()
+        self.folding.durability.sync_all()
 
-    def refresh_all(self) -> None:
-        """Every document holds every commit; the log is as it was. Raises OSError; nothing is lost then."""
+    def refresh_all(self) -> int:
+        """Every document holds every commit; the log is as it was. The highest number that is known of.
+
+        Raises:
+            OSError: some documents may be behind; nothing is lost.
+        """
         try:
             numbers = self.log.look(sweep=not self.reentered)
             self.folding.refresh(self.log.changes([n for n in numbers if n > self.log.floor]))
+            return max(numbers[-1] if numbers else 0, self.log.last or 0)
         except BaseException:
             self.forget()
             raise
@@ -234,13 +279,13 @@ class RunFiles:
         self.forget()
 
     def _clear_up_after_nested(self) -> None:
-        state = read_state(self.paths)
+        state = read_state(self.paths, self.seen)
         if state.get("status", RUNNING) == RUNNING:
             self.flush()
             return
         self.fold()
         if not exists(self.paths.snapshot):
-            data, _ = gather_snapshot(self.paths, state)
+            data = gather_documents(self.paths, self.seen).dump(state)
             atomic.write_file(self.paths.folder, SNAPSHOT, data, self.settings.fsync != "never")
         self.remove_log()
 

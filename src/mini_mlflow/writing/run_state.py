@@ -11,15 +11,15 @@ from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
 from mini_mlflow.errors import DamagedFileError, RunEndedError
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_snapshot, parse_value_document
 from mini_mlflow.formats.history import parse_first_line
+from mini_mlflow.writing.seen import Seen
 
 
-def read_meta(paths: RunPaths) -> Dict[str, Any]:
-    """What ``meta.yaml`` says, of a run whose folders are real folders.
+def check_folders(paths: RunPaths) -> None:
+    """Returns if the run's folders are real folders.
 
     Raises:
         FileNotFoundError: there is no such run.
         OutsideTreeError: a link stands where one of its folders should be; nothing must be written through it.
-        DamagedFileError: ``meta.yaml`` cannot be read.
     """
     atomic.check_folder(paths.experiment)
     atomic.check_folder(paths.folder)
@@ -28,7 +28,13 @@ def read_meta(paths: RunPaths) -> Dict[str, Any]:
             atomic.check_folder(paths.kind_folder(kind))
         except FileNotFoundError:
             continue
-    return parse_meta(read_file(paths.meta), paths.meta)
+
+
+def read_meta(paths: RunPaths, seen: Seen) -> Dict[str, Any]:
+    """What ``meta.yaml`` says. Raises FileNotFoundError, OutsideTreeError, or DamagedFileError if it cannot be read."""
+    path = paths.meta
+    meta: Dict[str, Any] = seen.parsed(path, read_file(path), lambda data: parse_meta(data, path))
+    return meta
 
 
 def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
@@ -39,11 +45,17 @@ def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
         return None
 
 
-def read_state(paths: RunPaths) -> Dict[str, Any]:
-    """What holds: what the snapshot says of a run that has one, else ``meta.yaml``. Raises as `read_meta`."""
-    meta = read_meta(paths)
+def read_state(paths: RunPaths, seen: Seen) -> Dict[str, Any]:
+    """What holds: what the snapshot says of a run that has one, else ``meta.yaml``.
+
+    With a snapshot, ``meta.yaml`` is not looked at: its last version need not have survived a power cut.
+
+    Raises:
+        FileNotFoundError, OutsideTreeError, DamagedFileError: as `check_folders` and `read_meta`.
+    """
+    check_folders(paths)
     snapshot = read_snapshot(paths)
-    return snapshot.metadata if snapshot is not None else meta
+    return snapshot.metadata if snapshot is not None else read_meta(paths, seen)
 
 
 def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:
@@ -54,10 +66,15 @@ def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:
     )
 
 
+def last_commit(meta: Mapping[str, Any]) -> int:
+    """The highest commit number that ``meta`` remembers, from the end of a run; 0 if it remembers none."""
+    commit = meta.get("commit", 0)
+    return commit if isinstance(commit, int) else 0
+
+
 def highest_in_documents(paths: RunPaths, meta: Mapping[str, Any]) -> int:
     """The highest commit number that ``meta`` or any document claims to hold; 0 if none does."""
-    commit = meta.get("commit", 0)
-    highest = commit if isinstance(commit, int) else 0
+    highest = last_commit(meta)
     for kind in (PARAMS, METRICS, TAGS):
         for name in list_folder(paths.kind_folder(kind)):
             stem = document_stem(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
@@ -21,48 +21,82 @@ from mini_mlflow.errors import (
     OutsideTreeError,
 )
 from mini_mlflow.formats.commits import VALUE_KINDS
-from mini_mlflow.formats.documents import Snapshot, dump_snapshot, dump_value_document, parse_value_document
+from mini_mlflow.formats.documents import (
+    Snapshot,
+    dump_snapshot,
+    dump_value_document,
+    parse_value_document,
+)
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.values import Encoded, encode_value, to_nonfinite
+from mini_mlflow.writing.seen import Seen, StoredValue
 
 _UNREADABLE = (DamagedFileError, OutsideTreeError, InvalidTypeError, InvalidValueError)
 
 
-def gather_snapshot(paths: RunPaths, metadata: Mapping[str, Any]) -> Tuple[bytes, List[str]]:
-    """The snapshot's bytes, and the keys of the metrics whose history it does not hold whole.
+class Gathered(NamedTuple):
+    """What the documents of a run hold.
 
-    Damaged documents are left out, with a warning. Raises OSError for what the system refuses.
+    Attributes:
+        values: for "params" and "tags", key to value.
+        metrics: key to document, without its points.
+        commit: the highest commit that any document claims to hold; 0 if none does.
+    """
+
+    values: Dict[str, Dict[str, Encoded]]
+    metrics: Dict[str, MetricDocument]
+    commit: int
+
+    def dump(self, metadata: Mapping[str, Any]) -> bytes:
+        """The snapshot."""
+        return dump_snapshot(metadata, self.values, self.metrics)
+
+    def longer_metrics(self) -> List[str]:
+        """The keys of the metrics whose history the snapshot does not hold whole."""
+        return [key for key, document in self.metrics.items() if document.count != 1]
+
+
+def gather_documents(paths: RunPaths, seen: Seen) -> Gathered:
+    """All documents of the run, read; damaged ones are left out, with a warning.
+
+    Raises:
+        OSError: what the system refuses.
     """
     values: Dict[str, Dict[str, Encoded]] = {}
+    highest = 0
     for kind in VALUE_KINDS:
-        values[kind] = dict(_read_all(paths, kind, _read_value))
-    metrics = dict(_read_all(paths, METRICS, _read_summary))
-    longer = [key for key, document in metrics.items() if document.count != 1]
-    return dump_snapshot(metadata, values, metrics), longer
+        found = _read_all(paths, kind, _read_value, seen)
+        values[kind] = {one.key: one.encoded for one in found}
+        highest = max([highest, *(one.commit for one in found)])
+    metrics = {one.key: one for one in _read_all(paths, METRICS, _read_summary, seen)}
+    return Gathered(values, metrics, max([highest, *(one.commit for one in metrics.values())]))
 
 
-def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str], Tuple[str, Any]]) -> List[Tuple[str, Any]]:
+def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str, Seen], Any], seen: Seen) -> List[Any]:
     folder = paths.kind_folder(kind)
     found = []
     for name in sorted(list_folder(folder)):
         stem = document_stem(name)
         if stem is not None:
-            path = os.path.join(folder, name)
+            path = "%s/%s" % (folder, name)
             try:
-                found.append(read(path, stem))
+                found.append(read(path, stem, seen))
             except _UNREADABLE as error:
                 warnings.warn("left out of the snapshot: %s" % error, DamagedFileWarning, stacklevel=2)
     return found
 
 
-def _read_value(path: str, stem: str) -> Tuple[str, Encoded]:
-    document = parse_value_document(read_file(path), path, stem)
-    return document.key, encode_value(document.value, path)
+def _read_value(path: str, stem: str, seen: Seen) -> Any:
+    return seen.parsed(path, read_file(path), lambda data: _parse_value(data, path, stem))
 
 
-def _read_summary(path: str, stem: str) -> Tuple[str, MetricDocument]:
-    document = parse_first_line(read_first_line(path), path, stem)
-    return document.key, document
+def _parse_value(data: bytes, path: str, stem: str) -> StoredValue:
+    document = parse_value_document(data, path, stem)
+    return StoredValue(document.key, encode_value(document.value, path), document.commit)
+
+
+def _read_summary(path: str, stem: str, seen: Seen) -> Any:
+    return seen.parsed(path, read_first_line(path), lambda data: parse_first_line(data, path, stem))
 
 
 def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bool) -> None:
@@ -81,7 +115,8 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             path = paths.document(kind, key)
             encoded = encode_value(value, path)
             # A power cut may also have brought back a document from before the last write, whole.
-            if _parsed(path, key, _read_value) != (key, encoded):
+            found = _parsed(path, key, _parse_value)
+            if found is None or found[:2] != (key, encoded):
                 _write(paths.kind_folder(kind), path, dump_value_document(key, encoded, time_text, commit))
             kept.append(path)
     for key, summary in snapshot.metrics.items():
@@ -89,7 +124,7 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             path = paths.document(METRICS, key)
             point = (float(to_nonfinite(summary["value"])), int(summary["step"]), int(summary["timestamp"]))
             wanted = MetricDocument(key).appended([point], commit)
-            found = _parsed(path, key, _read_metric)
+            found = _parsed(path, key, parse_document)
             if found is None or (found.count, found.points) != (1, wanted.points):
                 _write(paths.kind_folder(METRICS), path, wanted.dump())
             kept.append(path)
@@ -100,15 +135,11 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             atomic.sync_folder(folder)
 
 
-def _parsed(path: str, key: str, read: Callable[[str, str], Any]) -> Any:
+def _parsed(path: str, key: str, parse: Callable[[bytes, str, str], Any]) -> Any:
     try:
-        return read(path, key)
+        return parse(read_file(path), path, key)
     except (FileNotFoundError, *_UNREADABLE):
         return None
-
-
-def _read_metric(path: str, stem: str) -> MetricDocument:
-    return parse_document(read_file(path), path, stem)
 
 
 def _write(folder: str, path: str, data: bytes) -> None:

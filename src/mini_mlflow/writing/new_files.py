@@ -1,0 +1,89 @@
+"""What a batch becomes: one new file, which one rename gives its name. For the holder of the run's lock.
+
+Most batches are a commit of the log. A single change to a key that has no document needs none: its document is made
+at once, whole, and is the commit. It costs one new file where a commit and its document would cost two, and nothing
+is left to fold or to remove. Its rename is as atomic, and risks nothing old either.
+
+Such a document claims the number of the last commit, and takes no number itself. That is right exactly if no commit
+that waits to be folded holds a change of its key (who plans it makes sure of that, under the lock): then it holds all
+that was logged for the key up to that number, and every later commit has a higher one. Who knows the log's numbers
+need not learn of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, List, NamedTuple, Optional
+
+from mini_mlflow.disk import atomic
+from mini_mlflow.disk.regular import read_file
+from mini_mlflow.formats.commits import Change
+from mini_mlflow.writing.operations import Submission
+
+
+class NewFile(NamedTuple):
+    """A file in the making; whole before it is made, so that whoever comes next can finish it.
+
+    Attributes:
+        folder, name: where it will stand; nothing stands there when it is planned.
+        data: all of its bytes.
+        batch, changes: what it holds.
+        number: the commit's number; None if it is a document.
+        meaning: what the document says; None if it is a commit.
+    """
+
+    folder: str
+    name: str
+    data: bytes
+    batch: List[Submission]
+    changes: List[Change]
+    number: Optional[int] = None
+    meaning: Any = None
+
+    @property
+    def path(self) -> str:
+        return "%s/%s" % (self.folder, self.name)
+
+    def stands(self) -> bool:
+        """Whether it has been made, and not been changed since."""
+        try:
+            return read_file(self.path) == self.data
+        except OSError:
+            return False
+
+
+def publish(folder: str, name: str, data: bytes, durable: bool) -> bool:
+    """``folder/name`` stands; with ``durable``, a power cut does not take it. Twice gives the same file.
+
+    Returns:
+        True if the folder was missing: it was made, in a run's folder that is there.
+
+    Raises:
+        OSError: with ``filename`` set; the file does not stand.
+    """
+    made = False
+    try:
+        atomic.write_file(folder, name, data, durable)
+    except FileNotFoundError:
+        # The first of its kind. A run that was deleted has no folder either: then this fails as it should.
+        made = atomic.create_folder(folder)
+        if durable:
+            atomic.sync_folder(os.path.dirname(folder))
+        atomic.write_file(folder, name, data, durable)
+    if durable:
+        try:
+            atomic.sync_folder(folder)
+        except OSError:
+            # The caller is told that nothing was stored, so nothing may be.
+            atomic.remove_file("%s/%s" % (folder, name))
+            raise
+    return made
+
+
+def try_to_make_durable(file: NewFile) -> Optional[OSError]:
+    """The name of ``file`` is on the medium; else the error that says why not."""
+    try:
+        atomic.sync_folder(file.folder)
+    except OSError as error:
+        return error
+    return None
