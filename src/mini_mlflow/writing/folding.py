@@ -56,12 +56,8 @@ class Folding:
 
     def missing(self, changes: Iterable[Change]) -> Set[Place]:
         """The places of those changes that have no document yet."""
-        missing = set()
-        for change in changes:
-            place = place_of(change)
-            if place not in missing and not self.exists(place):
-                missing.add(place)
-        return missing
+        known = self._existing
+        return {place for place in map(place_of, changes) if place not in known and not self.exists(place)}
 
     def exists(self, place: Place) -> bool:
         """Whether there is such a document."""

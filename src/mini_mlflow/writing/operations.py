@@ -70,16 +70,20 @@ def metrics_submission(metrics: Any, step: Any = None, timestamp: Any = None) ->
     """A point for each key, all with one step and one timestamp (now, if None). Raises as `metric_submission`."""
     changes: List[Change] = []
     lines = []
-    time_ms = None
+    time_ms, step_number, rest = 0, None, ""
     for key, value in _items(metrics, "metrics"):
-        checked, key_text = _checked(key, "metric")
-        number = value if type(value) is float else to_number(value, checked)
-        step_number = None if step is None else to_step(step, checked)
-        if time_ms is None:
-            time_ms = now_ms() if timestamp is None else to_timestamp(timestamp, checked)
-        changes.append(MetricChange(checked, number, step_number, time_ms))
-        step_text = "null" if step_number is None else str(step_number)
-        lines.append('["metric", %s, %s, %s, %d]' % (key_text, dump_number(number), step_text, time_ms))
+        # Looked up here and not by _checked: a call costs as much as the rest of a key.
+        key_text = _known_keys.get(key) if type(key) is str else None
+        if key_text is None:
+            key, key_text = _checked(key, "metric")
+        number = value if type(value) is float else to_number(value, key)
+        if not rest:
+            # The same for all; here, so that a bad one is told with a key.
+            step_number = None if step is None else to_step(step, key)
+            time_ms = now_ms() if timestamp is None else to_timestamp(timestamp, key)
+            rest = ", %s, %d]" % ("null" if step_number is None else step_number, time_ms)
+        changes.append(MetricChange(key, number, step_number, time_ms))
+        lines.append('["metric", ' + key_text + ", " + dump_number(number) + rest)
     return Submission(changes, lines)
 
 
