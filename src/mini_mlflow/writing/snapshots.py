@@ -11,6 +11,7 @@ import warnings
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from mini_mlflow.disk import atomic
+from mini_mlflow.disk.keys import quote_key
 from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
 from mini_mlflow.errors import (
@@ -35,23 +36,27 @@ def gather_snapshot(paths: RunPaths, metadata: Mapping[str, Any]) -> Tuple[bytes
     """
     values: Dict[str, Dict[str, Encoded]] = {}
     for kind in VALUE_KINDS:
-        values[kind] = dict(_read_all(paths, kind, _read_value))
-    metrics = dict(_read_all(paths, METRICS, _read_summary))
+        values[kind] = _read_all(paths, kind, _read_value)
+    metrics = _read_all(paths, METRICS, _read_summary)
     longer = [key for key, document in metrics.items() if document.count != 1]
     return dump_snapshot(metadata, values, metrics), longer
 
 
-def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str], Tuple[str, Any]]) -> List[Tuple[str, Any]]:
+def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str], Tuple[str, Any]]) -> Dict[str, Any]:
     folder = paths.kind_folder(kind)
-    found = []
+    found: Dict[str, Any] = {}
     for name in sorted(list_folder(folder)):
         stem = document_stem(name)
         if stem is not None:
             path = os.path.join(folder, name)
             try:
-                found.append(read(path, stem))
+                key, item = read(path, stem)
             except _UNREADABLE as error:
                 warnings.warn("left out of the snapshot: %s" % error, DamagedFileWarning, stacklevel=2)
+                continue
+            # 0.1.0 puts a key such as "a%b" into another file than we do. Where both stand, ours is the newer.
+            if key not in found or stem == quote_key(key):
+                found[key] = item
     return found
 
 
