@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Collection, List
 
 from mini_mlflow import ExperimentTracker
+from mini_mlflow.upkeep import LEFTOVER, verify
 from stress.acknowledgements import Acknowledged, read_acknowledged
 from stress.evidence import Evidence, History, RunRecord, ThreadRecord, WriterRecord
 from stress.place import Place
@@ -17,7 +18,7 @@ EVERYONE_LIVED: Collection[int] = ()
 
 
 def collect_runs(place: Place, seed: int, evidence: Evidence, killed: Collection[int] = EVERYONE_LIVED) -> None:
-    """Read every run back, into the evidence.
+    """Read every run back and verify the tree, into the evidence.
 
     Args:
         place: the round's folder; nobody writes there any more.
@@ -38,6 +39,16 @@ def collect_runs(place: Place, seed: int, evidence: Evidence, killed: Collection
             evidence.runs.append(_read_run(tracker, folder, done, seed, killed))
         except Exception:  # noqa: BLE001  (whatever a read raises is what is looked for)
             evidence.reading_errors.append(f"run {folder.name}: {traceback.format_exc(limit=-4)}")
+    evidence.findings += verify_tree(place, leftovers=bool(killed))
+
+
+def verify_tree(place: Place, leftovers: bool) -> List[str]:
+    """What is wrong with the tree, a line for each finding; ``leftovers``: less what killed writers may leave."""
+    return [
+        f"{finding.path}: {finding.rule}: {finding.message}"
+        for finding in verify(place.tree)
+        if not (leftovers and finding.severity == LEFTOVER)
+    ]
 
 
 def _read_run(

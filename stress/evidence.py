@@ -74,6 +74,8 @@ class Evidence:
     forks: Dict[int, str] = field(default_factory=dict)
     reading_errors: List[str] = field(default_factory=list)
     litter: List[str] = field(default_factory=list)
+    #: What `mini_mlflow.upkeep.verify` finds wrong; where writers were killed, less what they may leave.
+    findings: List[str] = field(default_factory=list)
     kills: int = 0
     #: The longest that the first call of a writer took, after another one had been killed.
     entry_ns: List[int] = field(default_factory=list)

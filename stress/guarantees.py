@@ -196,6 +196,11 @@ def no_litter(evidence: Evidence) -> Iterator[str]:
     yield from (f"left over: {path}" for path in evidence.litter)
 
 
+def tree_verifies_clean(evidence: Evidence) -> Iterator[str]:
+    """The tree verifies clean, but for what killed writers leave."""
+    yield from evidence.findings
+
+
 def no_descriptor_leaks(evidence: Evidence) -> Iterator[str]:
     """A writer ends its work with no more open descriptors than it began with."""
     for writer in evidence.writers:
@@ -228,6 +233,7 @@ GUARANTEES: Tuple[Guarantee, ...] = (
     next_writer_enters,
     forked_children_start_clean,
     no_litter,
+    tree_verifies_clean,
     no_descriptor_leaks,
 )
 

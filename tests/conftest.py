@@ -11,7 +11,8 @@ import pytest
 from mini_mlflow import MiniMlflowError, fluent, run_stack
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.open_runs import owned_runs
-from tree_check import check_tree, find_trees
+from tree_check import find_trees
+from whole_tree import check_whole_tree
 
 # A test function with more variants than this counts as an enumeration.
 MOST_IN_FULL = 8
@@ -47,6 +48,7 @@ def _thin(family: List[pytest.Item], one_in: int, first: int) -> List[pytest.Ite
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "damaged_tree: the test damages its tree on purpose, which is not checked then")
+    config.addinivalue_line("markers", "leaves(rule, ...): what the tree may break at the end, as upkeep.verify tells")
 
 
 @pytest.fixture
@@ -68,9 +70,10 @@ def isolated(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> Iter
         yield
         damaged = request.node.get_closest_marker("damaged_tree") is not None
         _close_runs(give_up=damaged)
+        left = [rule for marker in request.node.iter_markers("leaves") for rule in marker.args]
     if not damaged:
         for tree in find_trees(str(tmp_path)):
-            check_tree(tree)
+            check_whole_tree(tree, rules=left)
 
 
 def _close_runs(give_up: bool) -> None:

@@ -30,7 +30,7 @@ from faults import (
 )
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError
 from mini_mlflow.disk import regular
-from tree_check import check_tree
+from whole_tree import check_whole_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -105,14 +105,14 @@ def test_killed_at_any_step_leaves_before_or_after_and_lets_the_next_writer_in(
         assert seen in ((before, after) if died else (after,)), "killed at step %d" % at
         seen_before = seen_before or seen == before
         if os.path.isdir(root):
-            check_tree(root, leftovers=True)
+            check_whole_tree(root, leftovers=True)
         run = open_run(root)
         log_later_value(run)
         run.end()
         assert read_stored(root) == with_later_value(seen), "killed at step %d" % at
         assert list_litter(root) == [], "killed at step %d" % at
         # Sealed files that a fold had merged but not yet removed may stay; nothing lists them.
-        check_tree(root, leftovers=True)
+        check_whole_tree(root, leftovers=True)
         if not died:
             break
     else:

@@ -67,6 +67,7 @@ def test_open_runs_end_with_the_interpreter(runs_dir: str, way: str) -> None:
     assert ExperimentTracker(runs_dir=runs_dir).get_run("other")["params"] == {"p": 2}
 
 
+@pytest.mark.leaves("dead-owner")
 def test_interpreter_that_does_not_exit_properly_leaves_its_runs_crashed(runs_dir: str) -> None:
     """os._exit() ends nothing: the run says RUNNING on disk and shows as CRASHED, with all that was logged."""
     code = """

@@ -84,6 +84,7 @@ def status_of(root: str) -> str:
     return str(ExperimentTracker(runs_dir=root).get_run("r")["metadata"]["status"])
 
 
+@pytest.mark.leaves("dead-owner")
 def test_child_of_a_killed_owner_does_not_keep_it_alive(runs_dir: str) -> None:
     """The owner forks, as a data loader does, and is killed; its child lives on, and readers see CRASHED at once."""
     pause = Pause()

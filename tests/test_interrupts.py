@@ -29,7 +29,7 @@ from mini_mlflow import Run, RunEndedError
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
-from tree_check import check_tree
+from whole_tree import check_whole_tree
 
 MOST_STEPS = 300
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -95,7 +95,7 @@ def judge(root: str, run: Run, before: Any, after: Any) -> None:
     assert stored[1:] == seen[1:]
     if swept:
         assert list_litter(root) == []
-    check_tree(root, leftovers=True)
+    check_whole_tree(root, leftovers=True)
 
 
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])
@@ -204,7 +204,7 @@ def test_interrupt_in_one_thread_loses_nothing_of_the_others(
             run.end()
             assert read_stored(root) == with_later_value(seen)
             assert list_litter(root) == []
-        check_tree(root, leftovers=True)
+        check_whole_tree(root, leftovers=True)
 
 
 def log_until_ended(run: Run, name: str) -> Callable[[], int]:
@@ -281,4 +281,4 @@ def test_hundreds_of_interrupts_lose_no_acknowledged_point(folder: str) -> None:
     assert main == sorted(set(main))
     assert set(acknowledged["main"]) <= set(main)
     assert list_litter(folder) == []
-    check_tree(folder)
+    check_whole_tree(folder)

@@ -145,6 +145,24 @@ def test_metric_with_a_percent_sign_in_its_key_goes_on(tracker: ExperimentTracke
     assert tracker.get_run(FAILED)["metrics"]["a%20b"] == 2.5
 
 
+@pytest.mark.parametrize("key", ["a%20b", "a%b", "%", "50%"])
+def test_what_replaces_a_value_of_0_1_0_stays_through_end_and_resume(tracker: ExperimentTracker, key: str) -> None:
+    """Two files of the key stand then, ours and that of 0.1.0: the snapshot says what ours does, whichever is last."""
+    folder = Path(tracker.runs_dir) / "0" / FINISHED
+    for kind in ("params", "metrics"):
+        (folder / kind / (key + ".json")).write_text('{"value": 1.0, "timestamp": "2026-11-23T17:30:04.500645Z"}')
+    with tracker.start_run(run_id=FINISHED) as run:
+        run.log_metric(key, 2.0)
+        run.log_param(key, 2.0)
+    for _ in range(2):
+        found = tracker.get_run(FINISHED)
+        assert (found["metrics"][key], found["params"][key]) == (2.0, 2.0)
+        with tracker.start_run(run_id=FINISHED):
+            found = tracker.get_run(FINISHED)
+            assert (found["metrics"][key], found["params"][key]) == (2.0, 2.0)
+    assert values(tracker, FINISHED, key) == [1.0, 2.0]
+
+
 def test_int_too_large_for_a_float_is_no_reason_to_fail(tracker: ExperimentTracker) -> None:
     """0.1.0 stores any int as a metric; one that no float can hold is left out, with a warning that names the file."""
     path = Path(tracker.runs_dir) / "0" / FINISHED / "metrics" / "huge.json"

@@ -60,6 +60,7 @@ def count_in_file(lock_path: str, counter: str, times: int) -> None:
         lock.release()
 
 
+@pytest.mark.leaves("foreign-file")
 @pytest.mark.parametrize("method", ["spawn", pytest.param("fork", marks=needs_fork)])
 def test_lock_excludes_other_processes(method: str, path: str, tmp_path: Path) -> None:
     counter = tmp_path / "counter"

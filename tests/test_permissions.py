@@ -23,7 +23,7 @@ import yaml
 
 from faults import list_temporaries, open_run, read_stored
 from mini_mlflow import ExperimentTracker, OutsideTreeError, Run
-from tree_check import check_tree
+from whole_tree import check_whole_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users and groups")
 needs_root = pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="needs root, to become other users")
@@ -173,7 +173,7 @@ def test_two_users_of_a_group_log_to_one_run_in_turns(team_folder: str) -> None:
     assert stored.status == "FINISHED"
     assert stored.params == {"by": "bob"}
     assert stored.histories == {"loss": [(number, float(number)) for number in range(8)]}
-    check_tree(root)
+    check_whole_tree(root)
 
 
 @needs_root
@@ -194,7 +194,7 @@ def test_second_user_goes_on_where_the_first_has_died_and_ends_it(team_folder: s
     assert stored is not None
     assert (stored.status, stored.histories) == ("FINISHED", {"loss": [(0, 0.0), (1, 1.0)]})
     assert sorted(ExperimentTracker(runs_dir=root).list_runs()) == ["own", "r"]
-    check_tree(root)
+    check_whole_tree(root)
 
 
 @needs_root
@@ -337,7 +337,7 @@ def test_file_system_that_turns_read_only_is_gone_on_with_once_it_is_writable(tm
         assert stored is not None
         assert (stored.status, stored.histories) == ("FINISHED", {"loss": [(0, 0.0), (1, 1.0)]})
         assert list_temporaries(root) == []
-        check_tree(root)
+        check_whole_tree(root)
     finally:
         subprocess.run(["umount", "--lazy", str(mount)], check=True)
 

@@ -176,6 +176,7 @@ def leave_dead(runs_dir: str, run_id: str = "r") -> None:
         children.start(start_and_die, runs_dir, run_id, exitcode=-signal.SIGKILL)
 
 
+@pytest.mark.leaves("dead-owner")
 def test_run_whose_owner_was_killed_shows_as_crashed(runs_dir: str) -> None:
     """Readers say CRASHED at once, in each way of reading, and have everything that was logged."""
     leave_dead(runs_dir)
@@ -220,6 +221,7 @@ def test_new_owner_ends_the_run_at_its_exit(runs_dir: str) -> None:
     assert values(runs_dir) == [1.0, 2.0]
 
 
+@pytest.mark.leaves("dead-owner")
 def test_guest_does_not_keep_a_dead_owners_run_alive(runs_dir: str) -> None:
     """Other processes that log to the run do not make it RUNNING once its owner is dead; they can still log."""
     with Children("spawn") as children:
@@ -248,6 +250,7 @@ def visit(runs_dir: str, attached: Any, killed: Any) -> None:
     run.log_metric("m", 2)
 
 
+@pytest.mark.leaves("dead-owner")
 def test_dead_owner_on_another_host_is_unknown(runs_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From another host a free owner lock proves nothing, and the status says so; a held one does."""
     leave_dead(runs_dir, "dead")
@@ -257,6 +260,7 @@ def test_dead_owner_on_another_host_is_unknown(runs_dir: str, monkeypatch: pytes
     assert metadata(runs_dir, "alive")["status"] == "RUNNING"
 
 
+@pytest.mark.leaves("dead-owner")
 def test_many_readers_do_not_take_each_other_for_the_owner(runs_dir: str) -> None:
     """However many ask at once whether the owner of a dead run lives, all say CRASHED."""
     leave_dead(runs_dir)

@@ -253,6 +253,7 @@ def test_tree_that_is_read_only_is_read(runs_dir: str) -> None:
             os.chmod(path, os.stat(path).st_mode | 0o700)
 
 
+@pytest.mark.leaves("owner-lock-missing")
 def test_copy_without_lock_files_is_read(runs_dir: str, tmp_path: Path) -> None:
     """A copy of the experiments alone reads the same; of its open runs nobody can tell that the owner is gone."""
     run = prepare_flush(runs_dir)

@@ -29,7 +29,7 @@ from faults import (
     with_later_value,
 )
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
-from tree_check import check_tree
+from whole_tree import check_whole_tree
 
 MOST_STEPS = 300
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -165,7 +165,7 @@ def judge_aftermath(root: str, run: Run, seen: Any) -> None:
     assert after is not None
     assert after[1:] == seen[1:]
     assert list_litter(root) == []
-    check_tree(root)
+    check_whole_tree(root)
 
 
 @pytest.mark.parametrize("ends", [False, True], ids=["logs", "logs-and-ends"])
@@ -247,7 +247,7 @@ def test_handler_at_any_step_can_start_and_end_another_run(
         whole = expect(operation, folder, at)
         assert read_stored(root)[1:] == whole[1:]  # type: ignore[index]
         assert list_litter(root) == []
-        check_tree(root)
+        check_whole_tree(root)
     assert at > 1
 
 
@@ -325,7 +325,7 @@ def test_handler_that_ends_the_run_in_a_hot_loop_loses_nothing(ending: str, fold
         assert stored.histories["last"] == [(0, 1.0)]
         judge_loop(stored.histories.get("loss", []), int(acknowledged))
         assert list_litter(folder, run_id) == []
-    check_tree(folder)
+    check_whole_tree(folder)
 
 
 def judge_loop(points: Any, acknowledged: int) -> None:
@@ -415,4 +415,4 @@ def test_other_threads_go_on_beside_a_handler(folder: str, monkeypatch: pytest.M
             assert stored.histories[name] == [(value, float(value)) for value in range(5)]
         run.end()
         assert list_litter(root) == []
-        check_tree(root)
+        check_whole_tree(root)

@@ -258,6 +258,7 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     "next_writer_enters": {"a wait": lambda evidence: evidence.entry_ns.append(60 * 10**9)},
     "forked_children_start_clean": {"trouble": lambda evidence: evidence.forks.update({101: "it hung"})},
     "no_litter": {"a temporary": lambda evidence: evidence.litter.append("0/r/.tmp-1")},
+    "tree_verifies_clean": {"a finding": lambda evidence: evidence.findings.append("0/r/meta.yaml: torn-meta: ...")},
     "no_descriptor_leaks": {"one more": lambda evidence: evidence.writers.append(WriterRecord("writer-3", [], 9, 10))},
 }
 

@@ -258,6 +258,7 @@ def test_experiments_are_listed_apart(runs_dir: str) -> None:
     assert tracker.list_runs(99) == []
 
 
+@pytest.mark.leaves("foreign-file", "empty-run")
 def test_foreign_things_in_the_tree_are_not_runs(runs_dir: str) -> None:
     """Files and empty folders beside the runs are passed over in silence."""
     Run("r", runs_dir=runs_dir)

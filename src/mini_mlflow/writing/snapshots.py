@@ -11,6 +11,7 @@ import warnings
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
 from mini_mlflow.disk import atomic
+from mini_mlflow.disk.keys import quote_key
 from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
 from mini_mlflow.errors import (
@@ -66,23 +67,27 @@ def gather_documents(paths: RunPaths, seen: Seen) -> Gathered:
     highest = 0
     for kind in VALUE_KINDS:
         found = _read_all(paths, kind, _read_value, seen)
-        values[kind] = {one.key: one.encoded for one in found}
-        highest = max([highest, *(one.commit for one in found)])
-    metrics = {one.key: one for one in _read_all(paths, METRICS, _read_summary, seen)}
+        values[kind] = {key: one.encoded for key, one in found.items()}
+        highest = max([highest, *(one.commit for one in found.values())])
+    metrics = _read_all(paths, METRICS, _read_summary, seen)
     return Gathered(values, metrics, max([highest, *(one.commit for one in metrics.values())]))
 
 
-def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str, Seen], Any], seen: Seen) -> List[Any]:
+def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str, Seen], Any], seen: Seen) -> Dict[str, Any]:
     folder = paths.kind_folder(kind)
-    found = []
+    found: Dict[str, Any] = {}
     for name in sorted(list_folder(folder)):
         stem = document_stem(name)
         if stem is not None:
             path = "%s/%s" % (folder, name)
             try:
-                found.append(read(path, stem, seen))
+                one = read(path, stem, seen)
             except _UNREADABLE as error:
                 warnings.warn("left out of the snapshot: %s" % error, DamagedFileWarning, stacklevel=2)
+                continue
+            # 0.1.0 puts a key such as "a%b" into another file than we do. Where both stand, ours is the newer.
+            if one.key not in found or stem == quote_key(one.key):
+                found[one.key] = one
     return found
 
 
