@@ -15,7 +15,7 @@ def forks(setting: Setting) -> Evidence:
     begun = time.monotonic()
     with Children(setting.place) as children:
         started = [
-            children.start("forker", f"writer-{n}", setting.work(n, f"forking-{n}").to_json())
+            children.start("forker", f"writer-{n}", setting.work(n, f"forking-{n}").to_json(), setting.python(n))
             for n in range(setting.processes)
         ]
         setting.gather_writers(children, started, evidence)
