@@ -129,17 +129,18 @@ class Children:
             raise CannotRun(f"the nursery left with status {nursery.wait(_LEAVE_S)}")
         return dict(json.loads(answer))
 
-    def wait(self, children: List[Child], limit_s: float, tick: Callable[[], None]) -> List[Child]:
-        """Wait at most ``limit_s`` seconds until they have ended; those that still run are killed and returned."""
-        deadline = time.monotonic() + limit_s
-        left = list(children)
-        while left and time.monotonic() < deadline:
-            left = [child for child in left if not child.ended()]
-            tick()
-            time.sleep(0.01)
-        for child in left:
-            child.kill()
-        return left
+
+def wait_for(children: List[Child], limit_s: float, tick: Callable[[], None]) -> List[Child]:
+    """Wait at most ``limit_s`` seconds until they have ended; those that still run are killed and returned."""
+    deadline = time.monotonic() + limit_s
+    left = list(children)
+    while left and time.monotonic() < deadline:
+        left = [child for child in left if not child.ended()]
+        tick()
+        time.sleep(0.01)
+    for child in left:
+        child.kill()
+    return left
 
 
 def _packages() -> List[Path]:

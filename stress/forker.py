@@ -27,7 +27,9 @@ from stress.place import Place
 from stress.writer import Descriptors, Work, Writer, count_descriptors, set_up, together
 
 #: A child has a handful of calls to make: one that needs longer hangs.
-CHILD_LIMIT_S = 60.0
+CHILD_LIMIT_S = 60
+#: A thread that waits for the interpreter asks for it after so long.
+SWITCH_S = 0.0005
 #: The number of the first forked child; below it are the forking processes themselves.
 FIRST_CHILD = 100
 
@@ -79,19 +81,30 @@ class Forker:
 
     def _fork_on(self, run: Run) -> None:
         deadline = time.monotonic() + self._work.seconds
-        for number in count():
+        # The main thread competes with all others for the interpreter, and is to fork often.
+        sys.setswitchinterval(SWITCH_S)
+        for number in count(step=2):
             if number and time.monotonic() > deadline:
                 return
-            time.sleep(self._random.random() * 0.003)
-            child = FIRST_CHILD + number * FIRST_CHILD + self._work.writer
-            process = os.fork()
-            if process == 0:
-                self._live(child, run)
-            self._troubles[child] = self._await(process, child)
+            # Two in a row: the second one meets what the first one's hooks have left.
+            processes = {child: self._fork(child, run) for child in (self._name(number), self._name(number + 1))}
+            for child, process in processes.items():
+                self._troubles[child] = self._await(process, child)
+
+    def _name(self, number: int) -> int:
+        return FIRST_CHILD + number * FIRST_CHILD + self._work.writer
+
+    def _fork(self, child: int, run: Run) -> int:
+        time.sleep(self._random.random() * 0.002)
+        process = os.fork()
+        if process == 0:
+            self._live(child, run)
+        return process
 
     def _live(self, child: int, run: Run) -> None:
         """The whole life of a forked child; never returns."""
         trouble = ""
+        signal.alarm(CHILD_LIMIT_S)
         try:
             if mini_mlflow.active_run() is not None or self._tracker.active_run() is not None:
                 trouble = "it started with an active run"
@@ -113,16 +126,13 @@ class Forker:
 
     def _await(self, process: int, child: int) -> str:
         """Reap the child; says what was wrong with it, or nothing."""
-        deadline = time.monotonic() + CHILD_LIMIT_S
-        while time.monotonic() < deadline:
-            pid, status = os.waitpid(process, os.WNOHANG)
-            if pid == process:
-                report = self._place.read_report(f"fork-{child}")
-                return str(report["trouble"]) if report else f"it left with status {status}" if status else ""
-            time.sleep(0.0005)
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        return "it hung"
+        # Not in a loop with a deadline: each look would cost a turn among all threads. The child has an alarm set; one
+        # that hangs before it gets so far keeps this process too, which the program then kills and reports.
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            return "it hung"
+        report = self._place.read_report(f"fork-{child}") if status else None
+        return str(report["trouble"]) if report else f"it left with status {status}" if status else ""
 
 
 def main(work: Dict[str, Any]) -> None:

@@ -35,9 +35,9 @@ SIZES: Dict[str, Size] = {
     # One history of a million points is part of what is to be shown, so its rounds are long.
     "one_run": Size(10.0, processes=8, round_seconds=240.0),
     "many_runs": Size(6.0),
-    "readers": Size(25.0),
-    "killed_writers": Size(25.0),
-    "forks": Size(25.0),
+    "readers": Size(20.0),
+    "killed_writers": Size(32.0),
+    "forks": Size(28.0),
     "resume": Size(10.0),
     "mixed_versions": Size(8.0),
     "full_disk": Size(8.0),

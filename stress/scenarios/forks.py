@@ -18,7 +18,7 @@ def forks(setting: Setting) -> Evidence:
             children.start("forker", f"writer-{n}", setting.work(n, f"forking-{n}").to_json(), setting.python(n))
             for n in range(setting.processes)
         ]
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
     evidence.seconds = time.monotonic() - begun
     for report in setting.place.read_reports("forks-*"):
         evidence.forks.update({int(child): trouble for child, trouble in report["troubles"].items()})

@@ -39,7 +39,7 @@ def full_disk(setting: Setting) -> Evidence:
             started = [setting.start_writer(children, task) for task in tasks]
             filler = Filler(setting.place)
             filler.fill_and_free(started, begun + setting.seconds, setting)
-            setting.gather_writers(children, started, evidence)
+            setting.gather_writers(started, evidence)
         evidence.seconds = time.monotonic() - begun
         evidence.notes.append(f"{setting.place.count_refusals():,} calls refused by a disk filled {filler.fills} times")
         return setting.read_back(evidence)

@@ -11,17 +11,17 @@ from typing import Dict, List, Optional, Set
 
 from mini_mlflow import ExperimentTracker
 from stress.acknowledgements import LINE_BYTES
-from stress.children import Child, Children
+from stress.children import Child, Children, wait_for
 from stress.collecting import collect_recorded, collect_runs, read_writer
 from stress.evidence import Evidence
 from stress.guarantees import ENTRY_LIMIT_S
 from stress.scenarios.setting import GRACE_S, Setting
 
 #: Kills that one shared run sees before it is judged: few enough that runs of every age are hit.
-KILLS_A_RUN = 20
+KILLS_A_RUN = 24
 #: A kill comes up to this long after the writer's first acknowledged call; of every fourth, after its start. Most come
 #: early in that time: what a writer does over and over it does then too.
-LIFE_S = 0.3
+LIFE_S = 0.16
 #: A writer that has logged nothing by then is looked at.
 LATE_S = 2.0
 #: One writer in so many is a fresh interpreter: that one is slow to start, and more than mini_mlflow is cold in it.
@@ -38,6 +38,7 @@ def killed_writers(setting: Setting) -> Evidence:
     with Children(setting.place) as children:
         while not evidence.kills or time.monotonic() < begun + setting.seconds:
             killing.kill_on_one_run(children, begun + setting.seconds)
+        killing.gather_last()
     evidence.seconds = time.monotonic() - begun
     collect_runs(setting.place, setting.seed, evidence, killing.killed)
     collect_recorded(setting.place, evidence)
@@ -90,6 +91,7 @@ class Killing:
         self._tracker = ExperimentTracker(runs_dir=str(setting.place.tree))
         self._writers = 0
         self._runs = 0
+        self._last: Optional[Child] = None
 
     def kill_on_one_run(self, children: Children, deadline: float) -> None:
         """A new shared run: its writers are killed one after the other, then a last one writes and ends it."""
@@ -108,7 +110,8 @@ class Killing:
         for victim in live:
             self._kill(victim)
         self._note_status(run_id)
-        self._finish(children, run_id)
+        self.gather_last()
+        self._last = self._start_last(children, run_id)
 
     def _start(self, children: Children, run_id: str) -> Victim:
         setting, number = self._setting, self._writers
@@ -140,12 +143,19 @@ class Killing:
         if run_id in self._tracker.list_runs():
             self.statuses[run_id] = str(self._tracker.get_run(run_id)["metadata"]["status"])
 
-    def _finish(self, children: Children, run_id: str) -> None:
+    def _start_last(self, children: Children, run_id: str) -> Child:
+        """The last writer of a run, which ends it; the next run's victims live and die meanwhile."""
         number = self._writers
         self._writers += 1
         work = replace(self._setting.work(number, run_id), seconds=0.0, end=True)
-        child = children.start("writer", f"writer-{number}", work.to_json(), python=None)
-        hung = children.wait([child], GRACE_S, self._setting.tick)
-        record = read_writer(self._setting.place, number, finished=not hung)
-        record.errors += ["it hung after the others had been killed"] if hung else []
-        self.evidence.writers.append(record)
+        return children.start("writer", f"writer-{number}", work.to_json(), python=None)
+
+    def gather_last(self) -> None:
+        """The last writer that was started has ended, or is told to have hung."""
+        child, self._last = self._last, None
+        if child is not None:
+            left = max(0.0, child.started + GRACE_S - time.monotonic())
+            hung = wait_for([child], left, self._setting.tick)
+            record = read_writer(self._setting.place, int(child.name.rpartition("-")[2]), finished=not hung)
+            record.errors += ["it hung after the others had been killed"] if hung else []
+            self.evidence.writers.append(record)

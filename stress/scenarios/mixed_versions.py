@@ -25,6 +25,6 @@ def mixed_versions(setting: Setting) -> Evidence:
             work = setting.work(n, RUN_ID if n % 4 < 2 or n >= 4 else None)
             python = environments[n % len(environments)].python
             started.append(children.start("writer", f"writer-{n}", work.to_json(), python))
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
     evidence.seconds = time.monotonic() - begun
     return setting.read_back(evidence)

@@ -27,7 +27,7 @@ def readers(setting: Setting) -> Evidence:
         tasks = [setting.work(n, RUN_ID) for n in range(number)] + [setting.work(number)]
         tasks = [replace(task, pause_s=PAUSE_S, flush_every=CALLS_A_FLUSH) for task in tasks]
         writing = [setting.start_writer(children, task) for task in tasks]
-        setting.gather_writers(children, writing, evidence)
+        setting.gather_writers(writing, evidence)
         evidence.seconds = time.monotonic() - begun
-        gather_readers(setting, children, reading, evidence)
+        gather_readers(setting, reading, evidence)
     return setting.read_back(evidence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List
 
-from stress.children import Child, Children
+from stress.children import Child, Children, wait_for
 from stress.evidence import Evidence, Histories, ReaderRecord
 from stress.place import Place
 from stress.reader import Work
@@ -20,10 +20,10 @@ def start_readers(setting: Setting, children: Children, number: int) -> List[Chi
     return [children.start("reader", f"reader-{task.reader}", task.to_json(), setting.python(0)) for task in tasks]
 
 
-def gather_readers(setting: Setting, children: Children, reading: List[Child], evidence: Evidence) -> None:
+def gather_readers(setting: Setting, reading: List[Child], evidence: Evidence) -> None:
     """The writers have finished: the readers leave, and what they saw joins the evidence."""
     setting.place.stop_file.touch()
-    hung = children.wait(reading, GRACE_S, setting.tick)
+    hung = wait_for(reading, GRACE_S, setting.tick)
     evidence.reading_errors += [f"{child.name} hung" for child in hung]
     for child in reading:
         evidence.readers += _read_reports(setting.place, child.name)

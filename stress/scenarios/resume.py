@@ -22,9 +22,9 @@ def resume(setting: Setting) -> Evidence:
             children.start("resumer", f"writer-{n}", setting.work(n).to_json(), setting.python(n))
             for n in range(setting.processes)
         ]
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
         evidence.seconds = time.monotonic() - begun
-        gather_readers(setting, children, reading, evidence)
+        gather_readers(setting, reading, evidence)
     counts: CounterType[str] = Counter()
     for report in setting.place.read_reports("resumes-*"):
         counts.update(report)

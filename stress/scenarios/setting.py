@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, List, Optional
 
 from mini_mlflow import Run
-from stress.children import Child, Children
+from stress.children import Child, Children, wait_for
 from stress.collecting import collect_recorded, collect_runs, read_writer
 from stress.evidence import Evidence, WriterRecord
 from stress.place import Place
@@ -57,9 +57,9 @@ class Setting:
         """One writer a process, on one run or with runs of their own."""
         return [self.start_writer(children, self.work(n, run_id)) for n in range(self.processes)]
 
-    def gather_writers(self, children: Children, started: List[Child], evidence: Evidence) -> None:
+    def gather_writers(self, started: List[Child], evidence: Evidence) -> None:
         """Wait for writers that end by themselves, and take their reports."""
-        hung = children.wait(started, self.seconds + GRACE_S, self.tick)
+        hung = wait_for(started, self.seconds + GRACE_S, self.tick)
         for child in started:
             record = read_writer(self.place, int(child.name.rpartition("-")[2]), finished=child not in hung)
             record.errors += [f"it hung: killed {GRACE_S:g} s after its time"] if child in hung else []
