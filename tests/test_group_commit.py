@@ -11,6 +11,7 @@ import pytest
 from concurrency import run_together
 from faults import at_line
 from mini_mlflow import LockTimeout
+from mini_mlflow.writing import group_commit
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
 
@@ -323,6 +324,13 @@ def test_many_threads_are_all_served(store: Store) -> None:
         assert own == ["%d-%d" % (thread, number) for number in range(100)]
     assert store.events.count("enter") == store.events.count("leave")
     assert len(store.group._queue) == 0
+
+
+def test_every_turn_is_handed_on_and_nobody_has_to_look_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the second look as far off as for ever, each of those who wait is woken by the one who leads before it."""
+    monkeypatch.setattr(group_commit, "_LOOK_AGAIN_S", 3600.0)
+    run_together(*[lambda: [store.submit("x") for _ in range(100)] for _ in range(4)])
+    assert sum(map(len, store.batches)) == 400
 
 
 def test_store_is_never_entered_by_two_threads_at_once(store: Store) -> None:
