@@ -327,10 +327,27 @@ def test_many_threads_are_all_served(store: Store) -> None:
 
 
 def test_every_turn_is_handed_on_and_nobody_has_to_look_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the second look as far off as for ever, each of those who wait is woken by the one who leads before it."""
+    """Who comes too late for a batch and waits is woken when that batch is done, not only by its own next look."""
     monkeypatch.setattr(group_commit, "_LOOK_AGAIN_S", 3600.0)
-    run_together(*[lambda: [store.submit("x") for _ in range(100)] for _ in range(4)])
-    assert sum(map(len, store.batches)) == 400
+    leave = store.leave
+
+    def leave_once_somebody_waits() -> None:
+        monkeypatch.setattr(store.group, "_leave", leave)
+        deadline = time.monotonic() + 30.0
+        while not any(one.gate is not None for one in store.group._list_queue()):
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        leave()
+
+    def come_too_late(stored: int) -> None:
+        while len(store.batches) == stored:
+            time.sleep(0.0005)
+        store.submit("late")
+
+    for number in range(0, 20, 2):
+        monkeypatch.setattr(store.group, "_leave", leave_once_somebody_waits)
+        run_together(lambda: store.submit("early"), lambda number=number: come_too_late(number))
+        assert store.batches[number:] == [["early"], ["late"]]
 
 
 def test_store_is_never_entered_by_two_threads_at_once(store: Store) -> None:
