@@ -289,9 +289,8 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 _OPEN,
-                '            if self.meta.get("status", RUNNING) == RUNNING:\n                return\n'
-                "            self.ended",
-                "            self.ended",
+                '        if meta.get("status", RUNNING) != RUNNING:\n            self.end_with(meta)\n',
+                "        self.end_with(meta)\n",
             ),
         ),
         Fails("tests/test_threads.py::test_end_that_a_thread_learned_of_before_a_resume_is_passed_over"),

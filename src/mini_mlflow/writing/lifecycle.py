@@ -211,6 +211,8 @@ def _end(run: OpenRun, status: str) -> None:
         pass
     if not run.files.reentered:
         _remove_log(run)
+    # Under the lock still: whoever resumes the run next must find the owner lock free.
+    run.end_with(run.meta)
 
 
 def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
