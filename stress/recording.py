@@ -146,6 +146,9 @@ def _wrap_log(recording: Recording) -> None:
 def read_recorded(path: Path) -> Recorded:
     """What one process noted in one of its files: the counts, and the holds of each lock in the order of their ends."""
     data = path.read_bytes()
+    if len(data) < _START:
+        # Its process was killed while it made the file.
+        return Recorded(0, 0, {})
     commits, changes = _COUNTS.unpack_from(data)
     holds: Dict[int, Any] = {}
     process = path.name.partition(".")[0]

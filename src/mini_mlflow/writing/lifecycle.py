@@ -91,7 +91,7 @@ def _start(run: OpenRun, request: StartRequest) -> None:
     elif request.resume:
         _resume(run)
     else:
-        run.ended = True
+        run.end_with(run.meta)
 
 
 def _create(run: OpenRun, request: StartRequest) -> None:
@@ -221,7 +221,8 @@ def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
     generation = files.generation
     before = read_state(run.paths)
     if before.get("status", RUNNING) != RUNNING:
-        run.meta = before
+        # Here and not later: who resumes it in between would not own it, and this process may be at its exit.
+        run.end_with(before)
         raise _already_ended(run)
     last = files.next_number() - 1
     files.refresh_all()
