@@ -108,7 +108,7 @@ class Forker:
         try:
             if mini_mlflow.active_run() is not None or self._tracker.active_run() is not None:
                 trouble = "it started with an active run"
-            writer = Writer(replace(self._work, writer=child))
+            writer = Writer(replace(self._work, writer=child, pause_s=0.0))
             # In turn, since a run of its own costs more than all else a child does.
             if child // FIRST_CHILD % 2:
                 done = writer.acknowledgements(f"own-{child}-0-0", 0)

@@ -21,7 +21,7 @@ from stress.scenarios.setting import GRACE_S, Setting
 KILLS_A_RUN = 24
 #: A kill comes up to this long after the writer's first acknowledged call; of every fourth, after its start. Most come
 #: early in that time: what a writer does over and over it does then too.
-LIFE_S = 0.16
+LIFE_S = 0.12
 #: A writer that has logged nothing by then is looked at.
 LATE_S = 2.0
 #: One writer in so many is a fresh interpreter: that one is slow to start, and more than mini_mlflow is cold in it.
