@@ -22,8 +22,10 @@ from stress.plan import METRICS, PARAM, Call, param_value
 from stress.points import decode, encode
 from stress.recording import Hold, Recording, name_lock, read_recorded
 from stress.scenarios import SCENARIOS
-from stress.without.mechanisms import MECHANISMS, Edit, Fails, Mechanism
-from stress.without.program import CouldNotTell, apply
+from stress.without.edits import Edit, Fails, Mechanism
+from stress.without.mechanisms import MECHANISMS
+from stress.without.program import CouldNotTell, Trial, apply, try_all
+from stress.without.program import main as try_mechanisms
 
 HELD, BROKEN, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 SMALL = ("--seconds", "0.5", "--threads", "2", "--processes", "2", "--seed", "1")
@@ -413,6 +415,35 @@ def test_edit_that_finds_nothing_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CouldNotTell, match="should hold once"):
             apply(Edit("module.py", old, ""), tmp_path)
     assert (tmp_path / "module.py").read_text() == "twice = twice\n"
+
+
+@pytest.mark.parametrize(
+    ("untouched", "touched", "status"),
+    [
+        ("passed", "failed", HELD),
+        ("passed", "passed", BROKEN),
+        ("failed", "failed", COULD_NOT_RUN),
+        ("passed", "left with status 4", COULD_NOT_RUN),
+    ],
+)
+def test_removal_counts_as_noticed_only_where_what_fails_passes_otherwise(
+    untouched: str, touched: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = (SOURCES / "src" / "mini_mlflow" / "disk" / "locks.py").read_text(encoding="utf-8")
+
+    def run(self: Trial, proof: object, source: Path) -> str:
+        copy = (source / "mini_mlflow" / "disk" / "locks.py").read_text(encoding="utf-8")
+        return untouched if copy == original else touched
+
+    monkeypatch.setattr(Trial, "_run", run)
+    (mechanism,) = [mechanism for mechanism in MECHANISMS if mechanism.name == "file lock"]
+    assert try_all([mechanism], None) == status
+
+
+def test_unknown_mechanism_is_refused() -> None:
+    with pytest.raises(SystemExit) as left:
+        try_mechanisms(["luck"])
+    assert left.value.code == COULD_NOT_RUN
 
 
 def test_readme_of_stress_names_every_mechanism_scenario_and_guarantee() -> None:

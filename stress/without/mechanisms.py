@@ -7,44 +7,9 @@ otherwise.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple, Union
+from typing import Tuple
 
-
-class Edit(NamedTuple):
-    """In ``path`` (below ``src/mini_mlflow``), ``old`` is replaced by ``new``."""
-
-    path: str
-    old: str
-    new: str
-
-
-class Fails(NamedTuple):
-    """A test that fails: its pytest id."""
-
-    test: str
-
-    def __str__(self) -> str:
-        return self.test
-
-
-class Breaks(NamedTuple):
-    """A scenario that breaks one of these guarantees, with these options."""
-
-    scenario: str
-    guarantees: Tuple[str, ...]
-    options: Tuple[str, ...] = ("--seconds", "4")
-
-    def __str__(self) -> str:
-        return f"scenario {self.scenario}: {' or '.join(self.guarantees)}"
-
-
-class Mechanism(NamedTuple):
-    """One mechanism: its name, how it is taken out, and what notices."""
-
-    name: str
-    edits: Tuple[Edit, ...]
-    proof: Union[Fails, Breaks]
-
+from stress.without.edits import Breaks, Edit, Fails, Mechanism
 
 _GROUP = "writing/group_commit.py"
 _FILES = "writing/run_files.py"
@@ -283,6 +248,23 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         "owner lock",
         (Edit(_OPEN, "            if self.is_owner or self.owner.try_acquire():\n", "            if True:\n"),),
         Fails("tests/test_processes.py::test_run_whose_owner_was_killed_shows_as_crashed"),
+    ),
+    Mechanism(
+        "letting go of the owner lock under the run's lock",
+        (
+            Edit(
+                "writing/lifecycle.py",
+                "    # Under the lock still: whoever resumes the run next must find the owner lock free.\n"
+                "    run.end_with(run.meta)\n",
+                "",
+            ),
+        ),
+        Fails("tests/test_processes.py::test_ended_run_is_let_go_of_before_the_next_process_comes_in"),
+    ),
+    Mechanism(
+        "second look at the owner lock by a reader",
+        (Edit("reading/run_view.py", "    for _ in range(_RESUMED_AT_MOST):\n", "    for _ in range(1):\n"),),
+        Fails("tests/test_crash_steps.py::test_run_that_is_ended_and_resumed_between_two_looks_is_not_dead"),
     ),
     Mechanism(
         "second look before an end is acted on",

@@ -19,7 +19,8 @@ from typing import Dict, List, Sequence, Union
 import stress
 from stress.progress import Progress
 from stress.report import align
-from stress.without.mechanisms import MECHANISMS, Breaks, Edit, Fails, Mechanism
+from stress.without.edits import Breaks, Edit, Fails, Mechanism
+from stress.without.mechanisms import MECHANISMS
 
 NOTICED, UNNOTICED, COULD_NOT_TELL = 0, 1, 2
 #: Every proof takes seconds; this is for machines that are a hundred times slower, and for what hangs.

@@ -6,8 +6,9 @@ ended, whatever its ``meta.yaml`` says: other processes look for it before each 
 after an end, also when who ended it was killed a moment later. It is a new name, too, so taking it back when a
 later step fails needs neither space nor a descriptor.
 
-The owner lock is taken before a run says RUNNING and given up after it says something else. So a reader that finds
-RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died.
+The owner lock is taken before a run says RUNNING and given up after it says something else, all under the run's lock.
+So a reader that finds RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died, unless
+the run was ended and resumed in between.
 """
 
 from __future__ import annotations
