@@ -25,7 +25,7 @@ CHUNK = b"\0" * (256 * 1024)
 #: So many calls are refused before there is room again: by then each thread has met the full disk in some call.
 REFUSALS_A_FILL = 30
 #: So many calls are acknowledged before the disk is filled again.
-CALLS_A_FILL = 300
+CALLS_A_FILL = 200
 
 
 def full_disk(setting: Setting) -> Evidence:
@@ -37,8 +37,8 @@ def full_disk(setting: Setting) -> Evidence:
             tasks = [setting.work(n, RUN_ID if n % 2 == 0 else None) for n in range(setting.processes)]
             tasks = [replace(task, full_disk=True) for task in tasks]
             started = [setting.start_writer(children, task) for task in tasks]
-            filler = Filler(setting.place)
-            filler.fill_and_free(started, begun + setting.seconds, setting)
+            filler = Filler(setting, started)
+            filler.fill_and_free(begun + setting.seconds)
             setting.gather_writers(started, evidence)
         evidence.seconds = time.monotonic() - begun
         evidence.notes.append(f"{setting.place.count_refusals():,} calls refused by a disk filled {filler.fills} times")
@@ -48,21 +48,26 @@ def full_disk(setting: Setting) -> Evidence:
 class Filler:
     """A file that takes what room there is, and gives it back."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, setting: Setting, writers: List[Child]) -> None:
         self.fills = 0
-        self._place = place
-        self._path = place.tree / "filler"
+        self._setting = setting
+        self._place = setting.place
+        self._writers = writers
+        self._path = setting.place.tree / "filler"
 
-    def fill_and_free(self, started: List[Child], deadline: float, setting: Setting) -> None:
-        """Until the time is up, and once at least, while the writers write."""
+    def fill_and_free(self, deadline: float) -> None:
+        """Until the time is up, and once at least, while any writer writes."""
         while not self.fills or time.monotonic() < deadline:
-            self._wait(setting, self._count_acknowledged, CALLS_A_FILL)
+            self._wait(self._count_acknowledged, CALLS_A_FILL)
+            if self._all_ended():
+                return
             with self._path.open("ab", buffering=0) as file:
-                self._wait(setting, partial(self._fill, file.fileno()), REFUSALS_A_FILL)
+                self._wait(partial(self._fill, file.fileno()), REFUSALS_A_FILL)
             self._path.unlink()
             self.fills += 1
-            if all(child.ended() for child in started):
-                return
+
+    def _all_ended(self) -> bool:
+        return all(writer.ended() for writer in self._writers)
 
     def _count_acknowledged(self) -> int:
         return count_acknowledged(self._place.acknowledgements)
@@ -79,12 +84,12 @@ class Filler:
                 size //= 2
         return self._place.count_refusals()
 
-    @staticmethod
-    def _wait(setting: Setting, count: Callable[[], int], more: int) -> None:
-        """Wait until the count has grown by ``more``. What never comes shows elsewhere: writers that hang, or die."""
+    def _wait(self, count: Callable[[], int], more: int) -> None:
+        """Wait until the count has grown by ``more``, or nobody is left who could make it grow."""
+        # Writers that hang are told as such by those who wait for their end.
         enough, limit = count() + more, time.monotonic() + GRACE_S / 4
-        while count() < enough and time.monotonic() < limit:
-            setting.tick()
+        while count() < enough and time.monotonic() < limit and not self._all_ended():
+            self._setting.tick()
             time.sleep(0.002)
 
 
