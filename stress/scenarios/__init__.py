@@ -40,5 +40,5 @@ SIZES: Dict[str, Size] = {
     "forks": Size(28.0),
     "resume": Size(10.0),
     "mixed_versions": Size(8.0),
-    "full_disk": Size(8.0),
+    "full_disk": Size(8.0, round_seconds=30.0),
 }

@@ -19,8 +19,10 @@ from stress.place import Place
 from stress.scenarios.setting import GRACE_S, Setting
 
 RUN_ID = "shared"
-#: A second of writing leaves at most about 1 MB behind, and the log of a hot loop is some MB while it lasts.
-SIZE_MB_AT_LEAST, MB_A_SECOND = 48, 1.5
+#: The disk must be full because of the filler, never of what the writers leave: then no room could be made. An ended run
+#: of a few dozen calls takes a page a file, some 70 KB, so threads with runs of their own rest between calls.
+SIZE_MB_AT_LEAST, MB_A_SECOND = 48, 5
+PAUSE_S = 0.01
 CHUNK = b"\0" * (256 * 1024)
 #: So many calls are refused before there is room again: by then each thread has met the full disk in some call.
 REFUSALS_A_FILL = 30
@@ -31,11 +33,11 @@ CALLS_A_FILL = 200
 def full_disk(setting: Setting) -> Evidence:
     """Writers fill a disk and are refused; room is made, and they go on with the same handles; again and again."""
     evidence = Evidence()
-    with small_disk(setting.place, max(SIZE_MB_AT_LEAST, int(setting.seconds * MB_A_SECOND))):
+    with small_disk(setting.place, SIZE_MB_AT_LEAST + int(setting.seconds * MB_A_SECOND)):
         begun = time.monotonic()
         with setting.owned_run(RUN_ID, evidence), Children(setting.place) as children:
             tasks = [setting.work(n, RUN_ID if n % 2 == 0 else None) for n in range(setting.processes)]
-            tasks = [replace(task, full_disk=True) for task in tasks]
+            tasks = [replace(task, full_disk=True, pause_s=0.0 if task.run_id else PAUSE_S) for task in tasks]
             started = [setting.start_writer(children, task) for task in tasks]
             filler = Filler(setting, started)
             filler.fill_and_free(begun + setting.seconds)
