@@ -19,8 +19,8 @@ from stress.place import Place
 from stress.scenarios.setting import GRACE_S, Setting
 
 RUN_ID = "shared"
-#: The disk must be full because of the filler, never of what the writers leave: then no room could be made. An ended run
-#: of a few dozen calls takes a page a file, some 70 KB, so threads with runs of their own rest between calls.
+#: The disk must be full because of the filler, never of what the writers leave: then no room could be made. An ended
+#: run of a few dozen calls takes a page a file, some 70 KB, so threads with runs of their own rest between calls.
 SIZE_MB_AT_LEAST, MB_A_SECOND = 48, 5
 PAUSE_S = 0.01
 CHUNK = b"\0" * (256 * 1024)
