@@ -35,8 +35,8 @@ SIZES: Dict[str, Size] = {
     # One history of a million points is part of what is to be shown, so its rounds are long.
     "one_run": Size(10.0, processes=8, round_seconds=240.0),
     "many_runs": Size(6.0),
-    "readers": Size(20.0),
-    "killed_writers": Size(32.0),
+    "readers": Size(12.0),
+    "killed_writers": Size(40.0),
     "forks": Size(28.0),
     "resume": Size(10.0),
     "mixed_versions": Size(8.0),
