@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Iterator, List, NamedTuple
+from typing import List, NamedTuple
 
 LINE_BYTES = 22
 #: The number that stands for the end of the run, behind that of every log call.
@@ -61,12 +61,6 @@ def read_acknowledged(path: Path) -> Acknowledged:
     if numbers != list(range(len(numbers))):
         raise ValueError(f"{path}: acknowledgements out of order")
     return Acknowledged(writer, thread, len(numbers), durations[: len(numbers)], ended)
-
-
-def acknowledgement_files(folder: Path) -> Iterator[Path]:
-    """Every file of the folder, over all runs."""
-    for run in sorted(folder.iterdir()):
-        yield from sorted(run.iterdir())
 
 
 def count_acknowledged(folder: Path) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import Counter as CounterType
 from typing import Dict, List, Optional, Tuple
 
 from stress.plan import Call
+from stress.recording import Hold
 
 #: The points of one metric: step and value, in the order of the history.
 History = List[Tuple[int, float]]
@@ -59,6 +62,8 @@ class ReaderRecord:
     shrunk: List[str] = field(default_factory=list)
     unseen: List[str] = field(default_factory=list)
     torn: List[str] = field(default_factory=list)
+    #: Runs that read as CRASHED though nobody had died.
+    declared_dead: List[str] = field(default_factory=list)
     sights: Dict[str, Histories] = field(default_factory=dict)
 
 
@@ -77,5 +82,13 @@ class Evidence:
     #: What `mini_mlflow.upkeep.verify` finds wrong; where writers were killed, less what they may leave.
     findings: List[str] = field(default_factory=list)
     kills: int = 0
+    #: By lock file, the times for which threads certainly held it.
+    holds: Dict[str, List[Hold]] = field(default_factory=dict)
+    commits: int = 0
+    changes: int = 0
+    #: How many acknowledged calls took so many nanoseconds, to three digits.
+    durations_ns: CounterType[int] = field(default_factory=Counter)
+    #: What else the report should say.
+    notes: List[str] = field(default_factory=list)
     #: The longest that the first call of a writer took, after another one had been killed.
     entry_ns: List[int] = field(default_factory=list)

@@ -19,15 +19,17 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Dict
+from typing import Any, Dict
 
 import mini_mlflow
-from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run
+from mini_mlflow import ExperimentTracker, Run
 from stress.place import Place
-from stress.writer import Descriptors, Work, Writer, count_descriptors, together
+from stress.writer import Descriptors, Work, Writer, count_descriptors, set_up, together
 
 #: A child has a handful of calls to make: one that needs longer hangs.
-CHILD_LIMIT_S = 60.0
+CHILD_LIMIT_S = 60
+#: A thread that waits for the interpreter asks for it after so long.
+SWITCH_S = 0.0005
 #: The number of the first forked child; below it are the forking processes themselves.
 FIRST_CHILD = 100
 
@@ -79,27 +81,40 @@ class Forker:
 
     def _fork_on(self, run: Run) -> None:
         deadline = time.monotonic() + self._work.seconds
-        for number in count():
+        # The main thread competes with all others for the interpreter, and is to fork often.
+        sys.setswitchinterval(SWITCH_S)
+        for number in count(step=2):
             if number and time.monotonic() > deadline:
                 return
-            time.sleep(self._random.random() * 0.003)
-            child = FIRST_CHILD + number * FIRST_CHILD + self._work.writer
-            process = os.fork()
-            if process == 0:
-                self._live(child, run)
-            self._troubles[child] = self._await(process, child)
+            # Two in a row: the second one meets what the first one's hooks have left.
+            processes = {child: self._fork(child, run) for child in (self._name(number), self._name(number + 1))}
+            for child, process in processes.items():
+                self._troubles[child] = self._await(process, child)
+
+    def _name(self, number: int) -> int:
+        return FIRST_CHILD + number * FIRST_CHILD + self._work.writer
+
+    def _fork(self, child: int, run: Run) -> int:
+        time.sleep(self._random.random() * 0.002)
+        process = os.fork()
+        if process == 0:
+            self._live(child, run)
+        return process
 
     def _live(self, child: int, run: Run) -> None:
         """The whole life of a forked child; never returns."""
         trouble = ""
+        signal.alarm(CHILD_LIMIT_S)
         try:
             if mini_mlflow.active_run() is not None or self._tracker.active_run() is not None:
                 trouble = "it started with an active run"
-            writer = Writer(replace(self._work, writer=child))
-            done = writer.acknowledgements(f"own-{child}-0-0", 0)
-            own = self._tracker.start_run(run_id=done.run_id)
-            writer.log(own, done, last_call=8, end=self._tracker.end_run)
-            writer.log(run, writer.acknowledgements(run.run_id, 0), last_call=4)
+            writer = Writer(replace(self._work, writer=child, pause_s=0.0))
+            # In turn, since a run of its own costs more than all else a child does.
+            if child // FIRST_CHILD % 2:
+                done = writer.acknowledgements(f"own-{child}-0-0", 0)
+                own = self._tracker.start_run(run_id=done.run_id)
+                writer.log(own, done, last_call=4, end=self._tracker.end_run)
+            writer.log(run, writer.acknowledgements(run.run_id, 0), last_call=2)
         except BaseException:  # noqa: BLE001  (a child must not get back into its parent's frames)
             trouble = traceback.format_exc(limit=-4)
         try:
@@ -111,20 +126,21 @@ class Forker:
 
     def _await(self, process: int, child: int) -> str:
         """Reap the child; says what was wrong with it, or nothing."""
-        deadline = time.monotonic() + CHILD_LIMIT_S
-        while time.monotonic() < deadline:
-            pid, status = os.waitpid(process, os.WNOHANG)
-            if pid == process:
-                report = self._place.read_report(f"fork-{child}")
-                return str(report["trouble"]) if report else f"it left with status {status}" if status else ""
-            time.sleep(0.0005)
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        return "it hung"
+        # Not in a loop with a deadline: each look would cost a turn among all threads. The child has an alarm set; one
+        # that hangs before it gets so far keeps this process too, which the program then kills and reports.
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            return "it hung"
+        report = self._place.read_report(f"fork-{child}") if status else None
+        return str(report["trouble"]) if report else f"it left with status {status}" if status else ""
+
+
+def main(work: Dict[str, Any]) -> None:
+    # Python 3.12 warns of every fork beside threads: that it goes well is what is tried here.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    set_up(work["folder"])
+    Forker(Work(**work)).work()
 
 
 if __name__ == "__main__":
-    # Python 3.12 warns of every fork beside threads: that it goes well is what is tried here.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    warnings.simplefilter("error", DamagedFileWarning)
-    Forker(Work(**json.loads(sys.argv[1]))).work()
+    main(json.loads(sys.argv[1]))

@@ -13,6 +13,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tu
 from stress.evidence import Evidence, History, RunRecord, ThreadRecord
 from stress.plan import PARAM, given_step, param_value
 from stress.points import decode
+from stress.recording import Hold
 
 #: A dead writer's lock is free at once; a lock that outlives it shows as a wait for the timeout (60 s).
 ENTRY_LIMIT_S = 10.0
@@ -113,12 +114,14 @@ def last_values_agree(evidence: Evidence) -> Iterator[str]:
 
 
 def statuses_told(evidence: Evidence) -> Iterator[str]:
-    """A run reads with the status it was ended with, and as CRASHED as soon as its last owner is dead."""
+    """A run reads with the status it was ended with, and as CRASHED as soon as its last owner is dead, never before."""
     for run in evidence.runs:
         if run.status not in run.statuses_told:
             yield f"run {run.run_id} reads {run.status} instead of {' or '.join(run.statuses_told)}"
         if run.status_when_killed not in (None, "CRASHED"):
             yield f"run {run.run_id} read {run.status_when_killed} after all of its writers were killed"
+    for reader in evidence.readers:
+        yield from reader.declared_dead
 
 
 def every_run_listed(evidence: Evidence) -> Iterator[str]:
@@ -177,6 +180,19 @@ def readers_see_whole_values(evidence: Evidence) -> Iterator[str]:
         yield from reader.torn
 
 
+def no_two_holders(evidence: Evidence) -> Iterator[str]:
+    """No two holders of a run's lock overlap."""
+    for lock, holds in evidence.holds.items():
+        latest: Optional[Hold] = None
+        for hold in sorted(holds):
+            if latest is not None and hold.acquired < latest.released:
+                shared_us = (min(hold.released, latest.released) - hold.acquired) / 1000
+                who = " and ".join(f"process {one.process} thread {one.thread}" for one in (latest, hold))
+                yield f"{lock}: held for {shared_us:.1f} us by both {who}"
+            if latest is None or hold.released > latest.released:
+                latest = hold
+
+
 def next_writer_enters(evidence: Evidence) -> Iterator[str]:
     """After a kill, the next writer gets in at once."""
     for entry_ns in evidence.entry_ns:
@@ -230,6 +246,7 @@ GUARANTEES: Tuple[Guarantee, ...] = (
     history_never_shrinks,
     acknowledged_is_visible,
     readers_see_whole_values,
+    no_two_holders,
     next_writer_enters,
     forked_children_start_clean,
     no_litter,

@@ -17,7 +17,8 @@ class Place:
         self.tree = folder / "tree"
         self.acknowledgements = folder / "acknowledgements"
         self.reports = folder / "reports"
-        for path in (self.tree, self.acknowledgements, self.reports):
+        self.holds = folder / "holds"
+        for path in (self.tree, self.acknowledgements, self.reports, self.holds):
             path.mkdir(parents=True, exist_ok=True)
 
     def report(self, process: str, content: Dict[str, Any]) -> None:
@@ -38,10 +39,28 @@ class Place:
         """The reports of all processes whose names match."""
         return [json.loads(path.read_text()) for path in sorted(self.reports.glob(f"{pattern}.json"))]
 
+    def refusals(self, writer: int) -> Path:
+        """A file with a byte for each call of the writer that a full disk refused."""
+        return self.reports / f"refusals-{writer}"
+
+    def count_refusals(self) -> int:
+        """How many calls a full disk has refused so far."""
+        return sum(path.stat().st_size for path in self.reports.glob("refusals-*"))
+
     @property
     def stop_file(self) -> Path:
         """Made when the writers have finished: readers leave."""
         return self.reports / "stop"
+
+    def home_of_packages(self, packages: List[Path]) -> Path:
+        """A folder in which these packages stand alone, for interpreters that have dependencies of their own."""
+        home = self.folder / "packages"
+        home.mkdir(exist_ok=True)
+        for package in packages:
+            link = home / package.name
+            if not link.exists():
+                link.symlink_to(package)
+        return home
 
     def litter(self) -> List[str]:
         """Temporary files of the store that are still in the tree."""

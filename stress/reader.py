@@ -35,13 +35,18 @@ SIGHTS = 200
 
 @dataclass(frozen=True)
 class Work:
-    """What one reader is to do: read until the stop file is there, ``limit_s`` seconds at most."""
+    """What one reader is to do: read until the stop file is there, ``limit_s`` seconds at most.
+
+    Attributes:
+        nobody_dies: no process is killed while it reads, so no run may read as CRASHED.
+    """
 
     folder: str
     seed: int
     reader: int
     threads: int
     limit_s: float
+    nobody_dies: bool = True
 
     def to_json(self) -> Dict[str, Any]:
         return asdict(self)
@@ -81,6 +86,7 @@ class Reading:
         self._tracker = ExperimentTracker(runs_dir=str(self._place.tree))
         self._random = Random(f"{work.seed}/reader/{work.reader}/{thread}")
         self._seed = work.seed
+        self._nobody_dies = work.nobody_dies
         self._deadline = time.monotonic() + work.limit_s
         self._listed: List[str] = []
         self._promises: Dict[Path, Promise] = {}
@@ -119,6 +125,8 @@ class Reading:
         promised = self._promised(run_id)
         run = self._tracker.get_run(run_id)
         self.record.reads += 1
+        if self._nobody_dies and run["metadata"]["status"] == "CRASHED":
+            self.record.declared_dead.append(f"run {run_id} read as CRASHED, and nobody had died")
         for key, value in run["params"].items():
             if not _is_whole(value):
                 self.record.torn.append(f"run {run_id}: param {key} was {str(value)[:80]}")
@@ -160,14 +168,14 @@ def _is_whole(param: object) -> bool:
     return isinstance(logged, float) and decode(logged) is not None and param == param_value(logged)
 
 
-def main() -> None:
+def main(arguments: Dict[str, Any]) -> None:
     # Nobody damages files here: a reader that skips one with a warning has found a torn one.
     warnings.simplefilter("error", DamagedFileWarning)
-    work = Work(**json.loads(sys.argv[1]))
+    work = Work(**arguments)
     readings = [Reading(work, thread) for thread in range(work.threads)]
     together([reading.read_on for reading in readings])
     Place(Path(work.folder)).report(f"reader-{work.reader}", {"threads": [asdict(one.record) for one in readings]})
 
 
 if __name__ == "__main__":
-    main()
+    main(json.loads(sys.argv[1]))

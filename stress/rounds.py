@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import List
+from typing import Counter as CounterType
+from typing import List, Optional
 
-from stress.acknowledgements import acknowledgement_files, read_acknowledged
+from stress.children import CannotTake
 from stress.evidence import Evidence
 from stress.guarantees import Broken, judge
 from stress.options import Options
 from stress.place import Place
 from stress.progress import Progress
-from stress.scenarios import SCENARIOS
+from stress.scenarios import SCENARIOS, SIZES
 from stress.scenarios.setting import Setting
 
 
@@ -24,65 +26,89 @@ class Outcome:
     Attributes:
         command: repeats it; the broken round, if one broke.
         kept: where trees and acknowledgements still stand; empty where they were removed.
+        durations_ns: how many calls took so many nanoseconds.
+        notes: what else a round had to say, one entry a round.
+        skipped: what this machine lacks for it; None if it ran.
     """
 
     scenario: str
     command: str
     seconds: float = 0.0
-    durations_ns: List[int] = field(default_factory=list)
+    durations_ns: CounterType[int] = field(default_factory=Counter)
+    points: int = 0
+    commits: int = 0
+    changes: int = 0
     kills: int = 0
     forks: int = 0
     reads: int = 0
     broken: List[Broken] = field(default_factory=list)
     kept: List[str] = field(default_factory=list)
+    notes: List[str] = field(default_factory=list)
+    skipped: Optional[str] = None
+
+    @property
+    def verdict(self) -> str:
+        return "SKIPPED" if self.skipped is not None else "PASS" if self.held else "FAIL"
 
     @property
     def held(self) -> bool:
         return not self.broken
 
 
-def run_scenario(scenario: str, options: Options, progress: Progress) -> Outcome:
+def run_scenario(scenario: str, options: Options, environments: str, progress: Progress) -> Outcome:
     """Every round of the scenario, up to the first that breaks a guarantee.
 
     A round is seeded with the seed plus its number, so that a broken one repeats alone.
 
+    Args:
+        environments: the folder where other Pythons have their environments.
+
     Raises:
         CannotRun: a process died of itself; nothing is known about the guarantees.
     """
-    rounds = options.rounds()
-    outcome = Outcome(scenario, options.command(scenario, options.seed, sum(rounds)))
+    size = options.size(SIZES[scenario])
+    rounds = options.rounds(size)
+    outcome = Outcome(scenario, options.command(scenario, size, options.seed, sum(rounds)))
     for number, seconds in enumerate(rounds):
-        folder = tempfile.mkdtemp(prefix=f"stress-{scenario}-{options.seed + number}-", dir=options.runs_dir)
+        seed = options.seed + number
+        folder = tempfile.mkdtemp(prefix=f"stress-{scenario}-{seed}-", dir=options.runs_dir)
         place = Place(Path(folder))
-        _run_round(outcome, options, place, progress, options.seed + number, seconds)
+        tick = progress.watch(f"{scenario} {number + 1}/{len(rounds)}", place, seconds)
+        setting = Setting(place, seed, size.threads, size.processes, seconds, tick, environments, options.install)
+        _run_round(outcome, setting, progress)
         if outcome.held and not options.keep:
             place.remove()
         else:
             outcome.kept.append(folder)
         if not outcome.held:
-            outcome.command = options.command(scenario, options.seed + number, seconds)
+            outcome.command = options.command(scenario, size, seed, seconds)
+        if outcome.verdict != "PASS":
             break
     return outcome
 
 
-def _run_round(outcome: Outcome, options: Options, place: Place, progress: Progress, seed: int, seconds: float) -> None:
-    tick = progress.watch(outcome.scenario, place, seconds)
-    setting = Setting(place, seed, options.threads, options.processes, seconds, tick)
+def _run_round(outcome: Outcome, setting: Setting, progress: Progress) -> None:
     try:
         evidence = SCENARIOS[outcome.scenario](setting)
+    except CannotTake as error:
+        outcome.skipped = str(error)
+        return
     except BaseException:
-        progress.say(f"{outcome.scenario}: what stands so far is kept in {place.folder}")
+        progress.say(f"{outcome.scenario}: what stands so far is kept in {setting.place.folder}")
         raise
     progress.show(f"{outcome.scenario}: judging")
     outcome.broken = judge(evidence)
-    _add(outcome, evidence, place)
+    _add(outcome, evidence)
     progress.show("")
 
 
-def _add(outcome: Outcome, evidence: Evidence, place: Place) -> None:
+def _add(outcome: Outcome, evidence: Evidence) -> None:
     outcome.seconds += evidence.seconds
+    outcome.durations_ns.update(evidence.durations_ns)
+    outcome.points += sum(len(values) for run in evidence.runs for one in run.threads for values in one.points.values())
+    outcome.commits += evidence.commits
+    outcome.changes += evidence.changes
     outcome.kills += evidence.kills
     outcome.forks += len(evidence.forks)
     outcome.reads += sum(reader.reads for reader in evidence.readers)
-    for path in acknowledgement_files(place.acknowledgements):
-        outcome.durations_ns += read_acknowledged(path).durations_ns
+    outcome.notes += evidence.notes

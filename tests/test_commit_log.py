@@ -18,6 +18,7 @@ from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.writing import commit_log
 from mini_mlflow.writing.commit_log import CommitLog
+from mini_mlflow.writing.new_files import publish
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -58,7 +59,7 @@ def commit(log: CommitLog, number: int) -> None:
     """As one who has looked does it."""
     if log.last is None:
         log.last = number - 1
-    log.write(number, b'{"commit": %d, "changes": []}' % number)
+    publish(log.folder, "%d.json" % number, b'{"commit": %d, "changes": []}' % number, durable=False)
     log.note(number, [])
 
 
@@ -80,7 +81,7 @@ def in_child(work: Callable[[], Any]) -> int:
 
 
 def test_log_that_nobody_looked_at_is_not_known(paths: RunPaths) -> None:
-    log = CommitLog(paths, sync=False)
+    log = CommitLog(paths)
     assert log.last is None
     assert log.next_if_known() is None
     assert log.look(sweep=True) == []
@@ -93,7 +94,7 @@ def test_log_that_nobody_looked_at_is_not_known(paths: RunPaths) -> None:
 def test_commits_of_another_process_are_passed_over_without_listing(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = CommitLog(paths, sync=False), CommitLog(paths, sync=False)
+    one, other = CommitLog(paths), CommitLog(paths)
     commit(one, 1)
     other.last = 1
     for number in range(2, 12):
@@ -104,7 +105,7 @@ def test_commits_of_another_process_are_passed_over_without_listing(
 
 
 def test_far_ahead_of_what_is_known_the_folder_must_be_listed(paths: RunPaths) -> None:
-    one, other = CommitLog(paths, sync=False), CommitLog(paths, sync=False)
+    one, other = CommitLog(paths), CommitLog(paths)
     commit(one, 1)
     for number in range(2, 200):
         commit(other, number)
@@ -113,7 +114,7 @@ def test_far_ahead_of_what_is_known_the_folder_must_be_listed(paths: RunPaths) -
 
 
 def test_log_that_another_process_has_folded_must_be_listed(paths: RunPaths) -> None:
-    one, other = CommitLog(paths, sync=False), CommitLog(paths, sync=False)
+    one, other = CommitLog(paths), CommitLog(paths)
     for number in (1, 2, 3):
         commit(one, number)
     for number in (4, 5):
@@ -126,7 +127,7 @@ def test_log_that_another_process_has_folded_must_be_listed(paths: RunPaths) -> 
 
 
 def test_removing_leaves_the_newest_and_what_is_not_folded(paths: RunPaths) -> None:
-    log = CommitLog(paths, sync=False)
+    log = CommitLog(paths)
     for number in range(1, 8):
         commit(log, number)
     log.remove(list(range(1, 8)), 5)
@@ -136,7 +137,7 @@ def test_removing_leaves_the_newest_and_what_is_not_folded(paths: RunPaths) -> N
 
 
 def test_foreign_names_are_no_commits_and_temporaries_are_swept(paths: RunPaths) -> None:
-    log = CommitLog(paths, sync=False)
+    log = CommitLog(paths)
     commit(log, 3)
     for name in ("notes.txt", "12.json.bak", "x.json", "-4.json", "1e3.json", ".tmp-1-1", "99999999999999999999.json"):
         with open(os.path.join(log.folder, name), "w"):

@@ -251,6 +251,39 @@ def comparable(seen: Any) -> Any:
     return status, {name: seen[name] for name in ("params", "tags", "metrics")}
 
 
+def test_run_that_is_ended_and_resumed_between_two_looks_is_not_dead(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner lock is free for a moment, and it says RUNNING before and after: no reader may take it for crashed."""
+    tracker = ExperimentTracker(runs_dir=folder)
+    run = tracker.start_run(run_id=RUN_ID)
+    run.log_metric("loss", 1.0)
+    reader = _OvertakenOs()
+    monkeypatch.setattr(regular, "os", reader)
+
+    def rest() -> None:
+        reader.arm(0, lambda: None)
+
+    def end() -> None:
+        rest()
+        tracker.end_run()
+        reader.arm(1, resume)
+
+    def resume() -> None:
+        rest()
+        tracker.start_run(run_id=RUN_ID)
+
+    seen = set()
+    for at in range(1, 40):
+        reader.arm(at, end)
+        seen.add(tracker.get_run(RUN_ID)["metadata"]["status"])
+        rest()
+        if tracker.active_run() is None:
+            resume()
+    tracker.end_run()
+    assert seen <= {"RUNNING", "FINISHED"}
+
+
 def test_operations_fold_seal_and_merge_as_their_names_say(folder: str) -> None:
     """The enumerations above are worth what they go through."""
     found = {}

@@ -11,6 +11,7 @@ import pytest
 from concurrency import run_together
 from faults import at_line
 from mini_mlflow import LockTimeout
+from mini_mlflow.writing import group_commit
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
 
@@ -323,6 +324,30 @@ def test_many_threads_are_all_served(store: Store) -> None:
         assert own == ["%d-%d" % (thread, number) for number in range(100)]
     assert store.events.count("enter") == store.events.count("leave")
     assert len(store.group._queue) == 0
+
+
+def test_every_turn_is_handed_on_and_nobody_has_to_look_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes too late for a batch and waits is woken when that batch is done, not only by its own next look."""
+    monkeypatch.setattr(group_commit, "_LOOK_AGAIN_S", 3600.0)
+    leave = store.leave
+
+    def leave_once_somebody_waits() -> None:
+        monkeypatch.setattr(store.group, "_leave", leave)
+        deadline = time.monotonic() + 30.0
+        while not any(one.gate is not None for one in store.group._list_queue()):
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        leave()
+
+    def come_too_late(stored: int) -> None:
+        while len(store.batches) == stored:
+            time.sleep(0.0005)
+        store.submit("late")
+
+    for number in range(0, 20, 2):
+        monkeypatch.setattr(store.group, "_leave", leave_once_somebody_waits)
+        run_together(lambda: store.submit("early"), lambda number=number: come_too_late(number))
+        assert store.batches[number:] == [["early"], ["late"]]
 
 
 def test_store_is_never_entered_by_two_threads_at_once(store: Store) -> None:

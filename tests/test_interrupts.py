@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import ExitStack
 from typing import Any, Callable, Iterator, List
 
@@ -25,10 +26,11 @@ from faults import (
     set_up,
     with_later_value,
 )
-from mini_mlflow import Run, RunEndedError
+from mini_mlflow import ExperimentTracker, Run, RunEndedError
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
+from mini_mlflow.writing import run_files
 from whole_tree import check_whole_tree
 
 MOST_STEPS = 300
@@ -282,3 +284,39 @@ def test_hundreds_of_interrupts_lose_no_acknowledged_point(folder: str) -> None:
     assert set(acknowledged["main"]) <= set(main)
     assert list_litter(folder) == []
     check_whole_tree(folder)
+
+
+def test_call_in_the_batch_of_an_interrupted_leader_is_stored_once(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt comes when the batch stands and nobody has been told: the other call must not be made again."""
+    run = Run("r", runs_dir=folder)
+    group, lock = run._opened().group, run._opened().lock
+    acquire, publish = lock.acquire, run_files.publish
+
+    def acquire_once_both_wait(timeout_s: float) -> None:
+        acquire(timeout_s)
+        deadline = time.monotonic() + 30.0
+        while len(group._list_queue()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.0005)
+        monkeypatch.setattr(lock, "acquire", acquire)
+
+    def publish_and_be_interrupted(*args: Any) -> None:
+        monkeypatch.setattr(run_files, "publish", publish)
+        publish(*args)
+        raise KeyboardInterrupt
+
+    def log_to(key: str) -> str:
+        try:
+            run.log_metric(key, 1.0)
+        except KeyboardInterrupt:
+            return "interrupted"
+        return "stored"
+
+    monkeypatch.setattr(lock, "acquire", acquire_once_both_wait)
+    monkeypatch.setattr(run_files, "publish", publish_and_be_interrupted)
+    told = run_together(lambda: log_to("a"), lambda: log_to("b"))
+    assert sorted(told) == ["interrupted", "stored"]
+    tracker = ExperimentTracker(runs_dir=folder)
+    assert [len(tracker.get_metric_history("r", key)) for key in "ab"] == [1, 1]

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -14,6 +15,7 @@ import pytest
 
 from concurrency import Children, run_python, run_together
 from mini_mlflow import ExperimentTracker, Run, start_run
+from mini_mlflow.disk.locks import is_held
 
 PROCESSES = 8
 THREADS = 4
@@ -157,6 +159,46 @@ def test_process_that_resumes_is_the_owner(runs_dir: str) -> None:
     run_python(code, runs_dir)
     assert metadata(runs_dir)["status"] == "FINISHED"
     assert values(runs_dir) == [1.0]
+
+
+ENDS_IT = "import sys, mini_mlflow as m; m.Run('r', runs_dir=sys.argv[1]).end()"
+
+
+@pytest.mark.parametrize("way", ["end", "end after another's", "attaching after another's", "log call after another's"])
+def test_ended_run_is_let_go_of_before_the_next_process_comes_in(runs_dir: str, way: str, monkeypatch: Any) -> None:
+    """Who resumes the run needs its lock first, and must find the owner lock free: else nobody would own the run."""
+    run = Run("r", runs_dir=runs_dir)
+    opened = run._opened()
+    close, release = opened.owner.close, opened.lock.release
+    events: List[str] = []
+
+    def note_close() -> None:
+        events.append("give up under the lock" if is_held(opened.paths.run_lock) else "give up")
+        close()
+
+    def note_release() -> None:
+        events.append("release")
+        release()
+
+    monkeypatch.setattr(opened.owner, "close", note_close)
+    monkeypatch.setattr(opened.lock, "release", note_release)
+    if way != "end":
+        run_python(ENDS_IT, runs_dir)
+    if way == "attaching after another's":
+        Run("r", runs_dir=runs_dir)
+    elif way != "log call after another's":
+        with ExitStack() as stack:
+            if way != "end":
+                stack.enter_context(pytest.raises(ValueError, match="already ended"))
+            run.end()
+    else:
+        with pytest.raises(ValueError, match="Cannot log"):
+            run.log_metric("m", 1)
+        # What refuses a commit knows nothing of owners: it takes a second hold, and a second look.
+        events.remove("release")
+    assert events[0] == "give up under the lock"
+    assert "give up" not in events
+    assert is_held(opened.paths.owner_lock) is False
 
 
 # -- owners that die -----------------------------------------------------------------------------------------------

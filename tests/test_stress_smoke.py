@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, List, Optional
 
 import pytest
 
@@ -17,9 +20,14 @@ from stress.evidence import Evidence, ReaderRecord, RunRecord, ThreadRecord, Wri
 from stress.guarantees import GUARANTEES, judge, sentence
 from stress.plan import METRICS, PARAM, Call, param_value
 from stress.points import decode, encode
+from stress.recording import Hold, Recording, name_lock, read_recorded
 from stress.scenarios import SCENARIOS
+from stress.without.edits import Edit, Fails, Mechanism
+from stress.without.mechanisms import MECHANISMS
+from stress.without.program import CouldNotTell, Trial, apply, try_all
+from stress.without.program import main as try_mechanisms
 
-HELD, BROKEN, COULD_NOT_RUN = 0, 1, 2
+HELD, BROKEN, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 SMALL = ("--seconds", "0.5", "--threads", "2", "--processes", "2", "--seed", "1")
 
 #: Run by every interpreter at its start when found as sitecustomize: a store that loses every fifth point.
@@ -52,15 +60,65 @@ def run_stress(*arguments: str, first_on_path: Optional[Path] = None) -> subproc
     )
 
 
+#: Where a developer keeps the environments of mixed_versions, if anywhere; a test makes none.
+ENVIRONMENTS = os.environ.get("STRESS_ENVIRONMENTS")
+
+
 @pytest.mark.parametrize("scenario", list(SCENARIOS))
 def test_scenario_holds_and_leaves_nothing(scenario: str, tmp_path: Path) -> None:
-    done = run_stress("--scenario", scenario, "--json", "--runs-dir", str(tmp_path), *SMALL)
+    prepared = ["--no-install", *(["--environments", ENVIRONMENTS] if ENVIRONMENTS else [])]
+    done = run_stress("--scenario", scenario, "--json", "--runs-dir", str(tmp_path), *prepared, *SMALL)
     assert done.returncode == HELD, done.stdout + done.stderr
     (row,) = json.loads(done.stdout)["scenarios"]
-    assert row["verdict"] == "PASS"
-    assert row["calls"] > 0
     assert f"--scenario {scenario} --seed 1 " in row["command"]
     assert list(tmp_path.iterdir()) == []
+    if row["verdict"] == "SKIPPED":
+        pytest.skip(row["skipped"])
+    assert row["verdict"] == "PASS"
+    assert row["calls"] > 0
+    assert row["points"] > 0
+    assert 0 < row["commits"] <= row["calls"] * 2
+    assert row["changes_per_commit"] >= 1
+
+
+def test_scenario_that_this_machine_cannot_take_is_skipped_and_says_why(tmp_path: Path) -> None:
+    options = ["--scenario", "mixed_versions", "--no-install", "--environments", str(tmp_path / "none")]
+    done = run_stress(*options, *SMALL)
+    assert done.returncode == HELD, done.stdout + done.stderr
+    assert "SKIPPED" in done.stdout
+    assert f"mixed_versions was skipped: Python 3.7 has no prepared environment in {tmp_path / 'none'}" in done.stdout
+
+
+def test_interrupt_leaves_no_process_and_says_where_the_tree_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stress", "--scenario", "forks", "--seconds", "600", "--runs-dir", str(tmp_path)]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment())
+    try:
+        while not list(tmp_path.glob("stress-forks-*/acknowledgements/forking-0/*")):
+            assert program.poll() is None
+            time.sleep(0.01)
+        (folder,) = tmp_path.iterdir()
+        program.send_signal(signal.SIGINT)
+        _, said = program.communicate(timeout=60)
+    finally:
+        program.kill()
+        program.wait()
+    assert program.returncode == INTERRUPTED
+    assert f"kept in {folder}" in said
+    assert "Traceback" not in said
+    # Every process of a scenario holds open what it acknowledges to, or the lock of its run.
+    assert holders_of(folder) == []
+
+
+def holders_of(folder: Path) -> List[str]:
+    """The processes that have a file below the folder open."""
+    holders = []
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(link).startswith(str(folder)):
+                holders.append(link)
+        except OSError:
+            continue
+    return holders
 
 
 def test_store_that_loses_points_fails_and_its_tree_is_kept(tmp_path: Path) -> None:
@@ -146,6 +204,11 @@ def honest_evidence() -> Evidence:
         readers=[reader],
         forks={100: ""},
         entry_ns=[10**6],
+        # One after the other, the second from the instant on at which the first was over; and another lock meanwhile.
+        holds={
+            "r.lock": [Hold(30, 40, "1-1", 7), Hold(10, 20, "1-1", 7), Hold(20, 30, "2-1", 7)],
+            "s.lock": [Hold(15, 35, "2-1", 8)],
+        },
     )
 
 
@@ -226,6 +289,15 @@ def see_a_history_shrink(evidence: Evidence) -> None:
     evidence.readers[0].shrunk.append("run r: shared-0: 5 points seen, then 4")
 
 
+def hold_beside(evidence: Evidence, process: str, thread: int) -> None:
+    evidence.holds["r.lock"].append(Hold(19, 21, process, thread))
+
+
+def hold_around(evidence: Evidence) -> None:
+    """A hold that spans several others: each of them overlaps with it, not with its neighbour."""
+    evidence.holds["r.lock"].append(Hold(1, 100, "3-1", 7))
+
+
 DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     "acknowledged_exactly_once": {"a missing point": lose_a_point, "a duplicate": store_a_point_twice},
     "nothing_invented": {
@@ -237,7 +309,11 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     "steps_kept": {"another step than given": change_a_step, "a gap": leave_a_gap_in_steps},
     "params_whole": {"an old value": bring_back_an_old_param, "half a value": tear_a_param, "none": lose_a_param},
     "last_values_agree": {"an older value": show_an_older_value},
-    "statuses_told": {"not ended": leave_it_running, "alive though killed": keep_a_dead_owner_alive},
+    "statuses_told": {
+        "not ended": leave_it_running,
+        "alive though killed": keep_a_dead_owner_alive,
+        "dead though alive": lambda evidence: evidence.readers[0].declared_dead.append("run r read as CRASHED"),
+    },
     "every_run_listed": {
         "a missing run": lambda evidence: evidence.listed.clear(),
         "a run twice": lambda evidence: evidence.listed.append("r"),
@@ -255,6 +331,11 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     },
     "acknowledged_is_visible": {"not seen": lambda evidence: evidence.readers[0].unseen.append("run r: shared-0")},
     "readers_see_whole_values": {"half seen": lambda evidence: evidence.readers[0].torn.append("run r: param shared")},
+    "no_two_holders": {
+        "another process": lambda evidence: hold_beside(evidence, "3-1", 7),
+        "another thread": lambda evidence: hold_beside(evidence, "1-1", 9),
+        "around others": hold_around,
+    },
     "next_writer_enters": {"a wait": lambda evidence: evidence.entry_ns.append(60 * 10**9)},
     "forked_children_start_clean": {"trouble": lambda evidence: evidence.forks.update({101: "it hung"})},
     "no_litter": {"a temporary": lambda evidence: evidence.litter.append("0/r/.tmp-1")},
@@ -289,3 +370,89 @@ def test_guarantee_notices(guarantee: str, doctored: str) -> None:
     broken = {broken.guarantee: broken.details for broken in judge(evidence)}
     assert guarantee in broken
     assert all(broken[guarantee])
+
+
+def test_what_a_process_recorded_is_read_back_from_every_file(tmp_path: Path) -> None:
+    recording = Recording(tmp_path)
+    lock, other = name_lock("/tree/.locks/0/r.lock"), name_lock("/tree/.locks/0/s.lock")
+    # More than a page and one larger file hold.
+    holds = [(lock if number % 3 else other, 2 * number, 2 * number + 1) for number in range(9_000)]
+    for number, hold in enumerate(holds):
+        recording.note_hold(*hold)
+        recording.note_commit(number % 5)
+    files = [read_recorded(path) for path in tmp_path.iterdir()]
+    assert len(files) == 3
+    assert sum(file.commits for file in files) == 9_000
+    assert sum(file.changes for file in files) == 18_000
+    for name in (lock, other):
+        found = [hold for file in files for hold in file.holds[name]]
+        assert sorted(hold[:2] for hold in found) == [hold[1:] for hold in holds if hold[0] == name]
+        assert len({hold.process for hold in found}) == 1
+
+
+SOURCES = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda mechanism: mechanism.name)
+def test_mechanism_can_still_be_taken_out(mechanism: Mechanism, tmp_path: Path) -> None:
+    package = SOURCES / "src" / "mini_mlflow"
+    for edit in mechanism.edits:
+        copy = tmp_path / edit.path
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text((package / edit.path).read_text(encoding="utf-8"), encoding="utf-8")
+        before = copy.read_text(encoding="utf-8")
+        apply(edit, tmp_path)
+        assert copy.read_text(encoding="utf-8") != before
+        compile(copy.read_text(encoding="utf-8"), edit.path, "exec")
+    if isinstance(mechanism.proof, Fails):
+        file, _, test = mechanism.proof.test.partition("::")
+        assert f"def {test.partition('[')[0]}(" in (SOURCES / file).read_text(encoding="utf-8")
+
+
+def test_edit_that_finds_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("twice = twice\n")
+    for old in ("never", "twice"):
+        with pytest.raises(CouldNotTell, match="should hold once"):
+            apply(Edit("module.py", old, ""), tmp_path)
+    assert (tmp_path / "module.py").read_text() == "twice = twice\n"
+
+
+@pytest.mark.parametrize(
+    ("untouched", "touched", "status"),
+    [
+        ("passed", "failed", HELD),
+        ("passed", "passed", BROKEN),
+        ("failed", "failed", COULD_NOT_RUN),
+        ("passed", "left with status 4", COULD_NOT_RUN),
+    ],
+)
+def test_removal_counts_as_noticed_only_where_what_fails_passes_otherwise(
+    untouched: str, touched: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = (SOURCES / "src" / "mini_mlflow" / "disk" / "locks.py").read_text(encoding="utf-8")
+
+    def run(self: Trial, proof: object, source: Path) -> str:
+        copy = (source / "mini_mlflow" / "disk" / "locks.py").read_text(encoding="utf-8")
+        return untouched if copy == original else touched
+
+    monkeypatch.setattr(Trial, "_run", run)
+    (mechanism,) = [mechanism for mechanism in MECHANISMS if mechanism.name == "file lock"]
+    assert try_all([mechanism], None) == status
+
+
+def test_unknown_mechanism_is_refused() -> None:
+    with pytest.raises(SystemExit) as left:
+        try_mechanisms(["luck"])
+    assert left.value.code == COULD_NOT_RUN
+
+
+def test_readme_of_stress_names_every_mechanism_scenario_and_guarantee() -> None:
+    readme = (SOURCES / "stress" / "README.md").read_text(encoding="utf-8")
+    for mechanism in MECHANISMS:
+        row = next(line for line in readme.split("\n") if line.startswith(f"| {mechanism.name} "))
+        what = mechanism.proof.test if isinstance(mechanism.proof, Fails) else mechanism.proof.scenario
+        assert what.rpartition("::")[2].rpartition("/")[2] in row
+    assert [name for name in SCENARIOS if f"| `{name}`" not in readme] == []
+    told = " ".join(readme.split())
+    assert [sentence(one) for one in GUARANTEES if sentence(one) not in told] == []

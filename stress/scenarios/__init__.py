@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Callable, Dict
 
 from stress.evidence import Evidence
+from stress.options import Size
 from stress.scenarios.forks import forks
+from stress.scenarios.full_disk import full_disk
 from stress.scenarios.killed_writers import killed_writers
 from stress.scenarios.many_runs import many_runs
+from stress.scenarios.mixed_versions import mixed_versions
 from stress.scenarios.one_run import one_run
 from stress.scenarios.readers import readers
+from stress.scenarios.resume import resume
 from stress.scenarios.setting import Setting
 
 Scenario = Callable[[Setting], Evidence]
+
 
 SCENARIOS: Dict[str, Scenario] = {
     "one_run": one_run,
@@ -20,4 +25,20 @@ SCENARIOS: Dict[str, Scenario] = {
     "readers": readers,
     "killed_writers": killed_writers,
     "forks": forks,
+    "resume": resume,
+    "mixed_versions": mixed_versions,
+    "full_disk": full_disk,
+}
+
+#: All of them together, judged, stay below three minutes on two cores.
+SIZES: Dict[str, Size] = {
+    # One history of a million points is part of what is to be shown, so its rounds are long.
+    "one_run": Size(10.0, processes=8, round_seconds=240.0),
+    "many_runs": Size(6.0),
+    "readers": Size(12.0),
+    "killed_writers": Size(40.0),
+    "forks": Size(28.0),
+    "resume": Size(10.0),
+    "mixed_versions": Size(8.0),
+    "full_disk": Size(8.0, round_seconds=30.0),
 }

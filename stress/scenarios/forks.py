@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from stress.children import Children
 from stress.evidence import Evidence
 from stress.scenarios.setting import Setting
+
+#: Threads that rest for a moment let the one that forks have its turn; some of them are always in the middle of a call.
+PAUSE_S = 0.0005
 
 
 def forks(setting: Setting) -> Evidence:
@@ -14,11 +18,11 @@ def forks(setting: Setting) -> Evidence:
     evidence = Evidence()
     begun = time.monotonic()
     with Children(setting.place) as children:
+        tasks = [replace(setting.work(n, f"forking-{n}"), pause_s=PAUSE_S) for n in range(setting.processes)]
         started = [
-            children.start("forker", f"writer-{n}", setting.work(n, f"forking-{n}").to_json())
-            for n in range(setting.processes)
+            children.start("forker", f"writer-{n}", task.to_json(), setting.python(n)) for n, task in enumerate(tasks)
         ]
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
     evidence.seconds = time.monotonic() - begun
     for report in setting.place.read_reports("forks-*"):
         evidence.forks.update({int(child): trouble for child, trouble in report["troubles"].items()})

@@ -15,6 +15,6 @@ def many_runs(setting: Setting) -> Evidence:
     begun = time.monotonic()
     with Children(setting.place) as children:
         started = setting.start_writers(children, run_id=None)
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
     evidence.seconds = time.monotonic() - begun
     return setting.read_back(evidence)

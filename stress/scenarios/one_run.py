@@ -17,6 +17,6 @@ def one_run(setting: Setting) -> Evidence:
     begun = time.monotonic()
     with setting.owned_run(RUN_ID, evidence), Children(setting.place) as children:
         started = setting.start_writers(children, RUN_ID)
-        setting.gather_writers(children, started, evidence)
+        setting.gather_writers(started, evidence)
     evidence.seconds = time.monotonic() - begun
     return setting.read_back(evidence)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, Iterator, List, Optional
 
 from mini_mlflow import Run
-from stress.children import Child, Children
-from stress.collecting import collect_runs, read_writer
+from stress.children import Child, Children, wait_for
+from stress.collecting import collect_recorded, collect_runs, read_writer
 from stress.evidence import Evidence, WriterRecord
 from stress.place import Place
 from stress.writer import Work
@@ -18,9 +19,18 @@ from stress.writer import Work
 GRACE_S = 120.0
 
 
+#: Of so many processes that a scenario starts, the last runs in a fresh interpreter; the others are forked, for speed.
+FRESH_EVERY = 4
+
+
 @dataclass(frozen=True)
 class Setting:
-    """One round of one scenario."""
+    """One round of one scenario.
+
+    Attributes:
+        environments: the folder where other Pythons have their environments.
+        install: make environments that are not there.
+    """
 
     place: Place
     seed: int
@@ -28,19 +38,28 @@ class Setting:
     processes: int
     seconds: float
     tick: Callable[[], None]
+    environments: str
+    install: bool
 
     def work(self, writer: int, run_id: Optional[str] = None) -> Work:
         """The work of one writer of this round."""
         return Work(str(self.place.folder), self.seed, writer, self.threads, self.seconds, run_id)
 
-    def start_writers(self, children: Children, run_id: Optional[str], first: int = 0) -> List[Child]:
-        """One writer a process, on one run or with runs of their own."""
-        numbers = range(first, first + self.processes)
-        return [children.start("writer", f"writer-{n}", self.work(n, run_id).to_json()) for n in numbers]
+    def python(self, number: int) -> Optional[str]:
+        """How the ``number``-th process is started: its interpreter; None: it is forked."""
+        return sys.executable if number % FRESH_EVERY == FRESH_EVERY - 1 else None
 
-    def gather_writers(self, children: Children, started: List[Child], evidence: Evidence) -> None:
+    def start_writer(self, children: Children, work: Work) -> Child:
+        """One writing process."""
+        return children.start("writer", f"writer-{work.writer}", work.to_json(), self.python(work.writer))
+
+    def start_writers(self, children: Children, run_id: Optional[str]) -> List[Child]:
+        """One writer a process, on one run or with runs of their own."""
+        return [self.start_writer(children, self.work(n, run_id)) for n in range(self.processes)]
+
+    def gather_writers(self, started: List[Child], evidence: Evidence) -> None:
         """Wait for writers that end by themselves, and take their reports."""
-        hung = children.wait(started, self.seconds + GRACE_S, self.tick)
+        hung = wait_for(started, self.seconds + GRACE_S, self.tick)
         for child in started:
             record = read_writer(self.place, int(child.name.rpartition("-")[2]), finished=child not in hung)
             record.errors += [f"it hung: killed {GRACE_S:g} s after its time"] if child in hung else []
@@ -67,7 +86,8 @@ class Setting:
             owner.errors.append(traceback.format_exc(limit=-4))
 
     def read_back(self, evidence: Evidence) -> Evidence:
-        """The evidence with all runs read back, and the litter."""
+        """The evidence with all runs read back, what was recorded below the calls, and the litter."""
         collect_runs(self.place, self.seed, evidence)
+        collect_recorded(self.place, evidence)
         evidence.litter = self.place.litter()
         return evidence

@@ -39,6 +39,8 @@ from mini_mlflow.reading.run_folder import (
 Listed = List[Tuple[str, str]]
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
 _OVERTAKEN_AT_MOST = 20
+# Nor is a run ended and resumed so often in the time of as many looks.
+_RESUMED_AT_MOST = 3
 
 
 class RunView(NamedTuple):
@@ -94,11 +96,13 @@ def read_stored_metadata(paths: RunPaths) -> Dict[str, Any]:
 
 def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
     metadata = parse_meta(read_file(paths.meta), paths.meta)
-    if metadata.get("status") != RUNNING or is_held(paths.owner_lock) is not False:
-        return metadata
-    # The run may have ended since: then its owner gave up the lock after saying so.
-    snapshot = read_snapshot(paths)
-    metadata = snapshot.metadata if snapshot is not None else parse_meta(read_file(paths.meta), paths.meta)
+    for _ in range(_RESUMED_AT_MOST):
+        if metadata.get("status") != RUNNING or is_held(paths.owner_lock) is not False:
+            return metadata
+        # The run may have ended since: then its owner gave up the lock after saying so. And it may have been resumed
+        # since that: then RUNNING says nothing of the lock that was free before, and the lock is looked at again.
+        snapshot = read_snapshot(paths)
+        metadata = snapshot.metadata if snapshot is not None else parse_meta(read_file(paths.meta), paths.meta)
     if metadata.get("status") == RUNNING:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN

@@ -22,7 +22,6 @@ from mini_mlflow.disk.mounts import is_network_file_system
 from mini_mlflow.disk.regular import exists, list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
 from mini_mlflow.formats.commits import Change, parse_commit
-from mini_mlflow.writing.new_files import publish
 
 _LOOK_AHEAD = 64
 # A search through more would cost what it is to save.
@@ -38,10 +37,9 @@ class CommitLog:
         floor: all commits up to this number are in the documents, and gone (the newest may still be there).
     """
 
-    def __init__(self, paths: RunPaths, sync: bool) -> None:
+    def __init__(self, paths: RunPaths) -> None:
         self._paths = paths
         self.folder = paths.log
-        self.sync = sync
         self.lists_always = is_network_file_system(paths.address.root)
         self.last: Optional[int] = None
         self.floor = 0
@@ -72,10 +70,6 @@ class CommitLog:
         self.floor = max(self.floor, numbers[0] - 1) if numbers else max(self.floor, self.last or 0)
         self._drop_changes(self.floor)
         return numbers
-
-    def write(self, number: int, data: bytes) -> None:
-        """Commit ``number`` stands. Raises OSError (with ``filename``); it does not stand then."""
-        publish(self.folder, "%d.json" % number, data, self.sync)
 
     def may_hold(self, wanted: Callable[[Change], bool]) -> bool:
         """False if no commit that waits to be folded has such a change. `next_if_known` or `look` came just before.

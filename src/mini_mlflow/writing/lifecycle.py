@@ -6,8 +6,9 @@ ended, whatever its ``meta.yaml`` says: other processes look for it before each 
 after an end, also when who ended it was killed a moment later. It is a new name, too, so taking it back when a
 later step fails needs neither space nor a descriptor.
 
-The owner lock is taken before a run says RUNNING and given up after it says something else. So a reader that finds
-RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died.
+The owner lock is taken before a run says RUNNING and given up after it says something else, all under the run's lock.
+So a reader that finds RUNNING, then the owner lock free, and then still RUNNING, knows that the owner has died, unless
+the run was ended and resumed in between.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _start(run: OpenRun, request: StartRequest) -> None:
     elif request.resume:
         _resume(run)
     else:
-        run.ended = True
+        run.end_with(run.meta)
 
 
 def _create(run: OpenRun, request: StartRequest) -> None:
@@ -226,7 +227,8 @@ def _end(run: OpenRun, status: str) -> None:
         pass
     if not run.files.reentered:
         _remove_log(run)
-    run.settle_end()
+    # Under the lock still: whoever resumes the run next must find the owner lock free.
+    run.end_with(run.meta)
 
 
 def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
@@ -235,7 +237,8 @@ def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
     generation = files.generation
     before = read_state(run.paths, run.files.seen)
     if before.get("status", RUNNING) != RUNNING:
-        run.meta = before
+        # Here and not later: who resumes it in between would not own it, and this process may be at its exit.
+        run.end_with(before)
         raise _already_ended(run)
     in_log = files.refresh_all()
     documents = gather_documents(run.paths, run.files.seen)

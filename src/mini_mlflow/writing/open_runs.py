@@ -102,33 +102,39 @@ class OpenRun:
     def note_end(self) -> None:
         """If the run has ended on disk, this object lets go of all it held.
 
-        Looked up again, under the turn: since the caller learned of the end, another thread may have resumed the run
-        through this very object.
+        Looked up again, under the lock: since the caller learned of the end, another thread may have resumed the run
+        through this very object. And a process that resumes while this one still has the owner lock cannot take it;
+        given up after that, the run would read as CRASHED under its living writer.
         """
-        with self.group.turn:
-            try:
-                self.meta = read_state(self.paths, self.files.seen)
-            except (OSError, ValueError):
-                self.meta = dict(self.meta, status=UNKNOWN)
-            if self.meta.get("status", RUNNING) == RUNNING:
-                return
-            self.settle_end()
+        try:
+            self.group.run_alone(self._let_go_if_ended)
+        except OSError:
+            # The tree is gone, or somebody keeps the lock: the caller is told of the end, not of this.
+            with self.group.turn:
+                self._let_go_if_ended()
         self.let_go()
 
-    def settle_end(self) -> None:
-        """The run has ended on disk. For the holder of the turn."""
+    def _let_go_if_ended(self) -> None:
+        try:
+            meta = read_state(self.paths, self.files.seen)
+        except (OSError, ValueError):
+            meta = dict(self.meta, status=UNKNOWN)
+        if meta.get("status", RUNNING) != RUNNING:
+            self.end_with(meta)
+
+    def end_with(self, meta: Dict[str, Any]) -> None:
+        """The run has ended, and ``meta`` is its last word. For the holder of the run's lock."""
+        self.meta = meta
         self.ended = True
         self.give_up_ownership()
 
     def let_go(self) -> None:
         """Of a run that has ended, no descriptor stays open; nothing happens if it was resumed meanwhile."""
-        with self.group.turn:
-            if not self.ended:
-                return
-        self._close_lock()
-        with _registry_lock:
-            if _open.get(self.paths.folder) is self:
-                del _open[self.paths.folder]
+        if self.ended:
+            self._close_lock()
+            with _registry_lock:
+                if _open.get(self.paths.folder) is self:
+                    del _open[self.paths.folder]
 
     def _close_lock(self) -> None:
         # Not below a frame of this thread that has the lock still to release (this is a signal handler then): once it

@@ -41,7 +41,7 @@ class RunFiles:
     def __init__(self, paths: RunPaths, settings: Settings) -> None:
         self.paths = paths
         self.settings = settings
-        self.log = CommitLog(paths, settings.fsync == "always")
+        self.log = CommitLog(paths)
         self.seen = Seen()
         self.folding = Folding(paths, settings.fsync != "never", self.seen)
         self._ration = Ration()
@@ -53,7 +53,6 @@ class RunFiles:
     def set_fsync(self, settings: Settings) -> None:
         """From now on, this level holds."""
         self.settings = settings
-        self.log.sync = settings.fsync == "always"
         self.folding.durability.sync = settings.fsync != "never"
 
     def begin(self, nested: bool) -> None:
@@ -72,7 +71,7 @@ class RunFiles:
         left = self._in_flight
         if left is not None:
             if left.stands():
-                _settle(left.batch, try_to_make_durable(left) if self.log.sync else None)
+                _settle(left.batch, try_to_make_durable(left) if self._is_durable() else None)
             self._in_flight = None
             self.forget()
         if self.reentered:
@@ -83,6 +82,9 @@ class RunFiles:
             except (OSError, DamagedFileError, RunEndedError):
                 # The log still holds everything; the next fold does the same.
                 self.forget()
+
+    def _is_durable(self) -> bool:
+        return self.settings.fsync == "always"
 
     def forget(self) -> None:
         """Nothing read from the disk is relied on any more."""
@@ -161,7 +163,7 @@ class RunFiles:
 
     def _publish(self, file: NewFile) -> None:
         try:
-            made = publish(file.folder, file.name, file.data, self.log.sync)
+            made = publish(file.folder, file.name, file.data, self._is_durable())
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
             _settle(file.batch, error)
