@@ -219,13 +219,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     ),
     Mechanism(
         "fsync of the way down to a new folder",
-        (
-            Edit(
-                "writing/durability.py",
-                "        self._way_down_synced = False\n\n    def sync_doc",
-                "\n    def sync_doc",
-            ),
-        ),
+        (Edit(_FOLDING, "        if in_new_folder:\n            self.durability.note_new_folder()\n", ""),),
         Fails("tests/test_power_cut.py::test_first_seal_survives_a_cut_after_every_step"),
     ),
     Mechanism(
