@@ -98,9 +98,9 @@ def _write(folder: str, name: str, data: bytes, sync: bool, publish: bool) -> st
 class StagedFile:
     """A file that has all its bytes but not yet its name; see `staged`."""
 
-    def __init__(self, folder: str, name: str, data: bytes, sync: bool) -> None:
+    def __init__(self, folder: str, name: str, data: bytes) -> None:
         self._target = os.path.join(folder, name)
-        self._staged = _write(folder, name, data, sync, publish=False)
+        self._staged = _write(folder, name, data, sync=False, publish=False)
 
     def publish(self) -> None:
         """The file stands under its name. Raises OSError (with ``filename``); it is still staged then."""
@@ -118,12 +118,12 @@ class StagedFile:
 
 
 @contextmanager
-def staged(folder: str, name: str, data: bytes, sync: bool) -> Iterator[StagedFile]:
+def staged(folder: str, name: str, data: bytes) -> Iterator[StagedFile]:
     """A file for `StagedFile.publish` to give its name to within the block; what can fail for want of space is done.
 
-    Args, Raises: as `write_file`. What is not published by the end of the block is gone.
+    Not synced. Args, Raises: as `write_file`. What is not published by the end of the block is gone.
     """
-    file = StagedFile(folder, name, data, sync)
+    file = StagedFile(folder, name, data)
     try:
         yield file
     finally:

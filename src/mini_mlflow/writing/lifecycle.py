@@ -247,9 +247,9 @@ def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
     if sync:
         files.folding.make_histories_durable(documents.longer_metrics())
     # What needs space or a descriptor fails here, before the commit point.
-    with atomic.staged(run.paths.folder, SNAPSHOT, documents.dump(after), sync) as snapshot:
-        # Not synced, which would cost a third of an end: beside a snapshot, nobody needs it.
-        with atomic.staged(run.paths.folder, META, dump_meta(after), sync=False) as meta:
+    with atomic.staged(run.paths.folder, SNAPSHOT, documents.dump(after)) as snapshot:
+        # Not synced, which would cost as much again as an end: beside a snapshot, nobody needs it.
+        with atomic.staged(run.paths.folder, META, dump_meta(after)) as meta:
             snapshot.publish()
             # From here on a handler is refused. What one logged until now is not in this snapshot.
             if files.generation != generation:
@@ -257,6 +257,8 @@ def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
                 return False
             try:
                 if sync:
+                    # After the rename, as `new_files` says: until it is synced, the log and the documents tell all.
+                    atomic.sync_file(run.paths.snapshot)
                     _sync_way_down(run)
                 meta.publish()
             except OSError:
