@@ -1,7 +1,8 @@
 """What people use today, each behind one small adapter, so that the bench gives all of them the same work.
 
-An adapter is imported twice: by the bench, for what it says about the peer, and by the process that does the work, in an
-environment that has the peer and not us. So it imports the peer inside its methods, and of this package the contract alone.
+An adapter is imported twice: by the bench, for what it says about the peer, and by the process that does the work, in
+an environment that has the peer and not us. So it imports the peer inside its methods, and of this package the contract
+alone.
 """
 
 from __future__ import annotations

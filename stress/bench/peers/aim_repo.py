@@ -56,11 +56,19 @@ class Adapter(Peer):
     def end(self, run: Any) -> None:
         run.close()
 
+    def prepare_reading(self) -> None:
+        # `aim storage reindex`, which the server of `aim up` does for each run: runs are found by this index alone.
+        from aim.sdk.index_manager import RepoIndexManager
+
+        repo = self._repo.from_path(self._folder)
+        manager = RepoIndexManager.get_index_manager(repo)
+        for name in repo.list_all_runs():
+            manager.index(name)
+
     def names(self) -> List[str]:
         return [run.hash for run in self._repo.from_path(self._folder).iter_runs()]
 
     def _read_only(self, name: str) -> Any:
-        # Not Repo.get_run(): it finds only what its index holds, which `aim up` brings up to date.
         return self._run(name, repo=self._folder, read_only=True)
 
     def read(self, name: str) -> Dict[str, Dict[str, Any]]:

@@ -65,6 +65,9 @@ class Peer:
         """The run is finished, and all of it stored."""
         raise NotImplementedError
 
+    def prepare_reading(self) -> None:
+        """What has to be run once before runs can be found; not part of the time of a read."""
+
     def names(self) -> List[str]:
         """All runs that can be found."""
         raise NotImplementedError

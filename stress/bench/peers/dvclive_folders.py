@@ -41,7 +41,7 @@ class Adapter(Peer):
         return live
 
     def name(self, run: Any) -> str:
-        return os.path.basename(run.dir)
+        return str(os.path.basename(run.dir))
 
     def attach(self, name: str) -> Any:
         return self._open(name, True)

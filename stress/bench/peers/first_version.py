@@ -10,7 +10,7 @@ from stress.bench.peers.contract import Peer
 class Adapter(Peer):
     """As the docstring of its package shows: ``Run`` with ``log_param`` and ``log_metric``; it has no batches.
 
-    It keeps one value a metric. A ``Run`` with an id that exists starts it anew, which is all that it has for attaching.
+    It keeps one value a metric. A ``Run`` with an id that exists starts it anew: all that it has for attaching.
     """
 
     label = "mini-mlflow 0.1.0"

@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 class Adapter(Peer):
-    """``MlflowClient``, which its documentation gives to those who log to a run by id, from several threads and processes:
+    """``MlflowClient``, for those who log to a run by its id, from several threads and processes.
 
     https://mlflow.org/docs/latest/python_api/mlflow.client.html
     """

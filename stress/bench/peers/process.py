@@ -33,6 +33,7 @@ class Work:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._run: Any = None
+        self._shared: Any = None
         self._step = 0
 
     def open(self) -> str:
@@ -87,9 +88,13 @@ class Work:
             self._peer.log_metric(run, f"metric-{number}", number / 7, 0)
         self._peer.end(run)
 
-    def log_shared(self, name: str, first_slot: int, threads: int, seconds: float, at: float) -> Dict[str, Any]:
-        """Threads log to one run until the time is up, each value tagged with its slot; what was acknowledged."""
-        run = self._peer.attach(name)
+    def attach(self, name: str) -> None:
+        """Join the run of another process, for ``log_shared``."""
+        self._shared = self._peer.attach(name)
+
+    def log_shared(self, first_slot: int, threads: int, seconds: float, at: float) -> Dict[str, Any]:
+        """Threads log to the shared run until the time is up, each value with its slot; what was acknowledged."""
+        run = self._shared
         logged = [0] * threads
         errors: List[str] = []
         refused: List[float] = []
@@ -114,6 +119,7 @@ class Work:
 
     def count_shared(self, name: str, refused: List[float]) -> int:
         """How many different points of ``log_shared`` can be read back, but for those whose calls raised."""
+        self._peer.prepare_reading()
         return len(set(self._peer.points(name, SHARED_KEY)) - set(refused))
 
     def fill(self, runs: int, seconds: float) -> int:
@@ -125,7 +131,9 @@ class Work:
                 self._peer.log_metrics(run, {f"metric-{number}": step / 7 for number in range(READ_METRICS)}, step)
             self._peer.end(run)
             if time.monotonic() > limit:
-                return made
+                runs = made
+                break
+        self._peer.prepare_reading()
         return runs
 
     def read_all(self) -> Dict[str, Any]:
@@ -149,6 +157,7 @@ class Work:
 
     def read_killed(self, name: str) -> List[float]:
         """The points of ``log_until_killed`` that can be read back."""
+        self._peer.prepare_reading()
         return self._peer.points(name, KILL_KEY)
 
 

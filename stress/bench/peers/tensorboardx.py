@@ -35,7 +35,7 @@ class Adapter(Peer):
         return writer
 
     def name(self, run: Any) -> str:
-        return os.path.basename(run.logdir)
+        return str(os.path.basename(run.logdir))
 
     def attach(self, name: str) -> Any:
         return self._writer(os.path.join(self._folder, name))
