@@ -12,6 +12,7 @@ from stress.bench.peers import ADAPTERS, OURS
 
 _SHARED_MEMORY = "/dev/shm"
 PEERS = "peers"
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class BenchOptions:
     peer_rounds: int = 20
     peer_block: int = 50
     peer_block_s: float = 0.1
-    peer_repeats: int = 3
+    peer_repeats: int = REPEATS
     peer_seconds: float = 1.5
     peer_runs: int = 1000
     peer_fill_s: float = 5.0
-    peer_kills: int = 5
+    peer_kills: int = REPEATS
 
 
 def parse_bench_options(arguments: Sequence[str], known: Sequence[str]) -> BenchOptions:
@@ -82,7 +83,8 @@ def parse_bench_options(arguments: Sequence[str], known: Sequence[str]) -> Bench
             parser.error(f"--peers: {name!r} is none of {', '.join(ADAPTERS)}, and no module")
     if PEERS in (chosen.only or ()) and not peers:
         parser.error("--only peers: needs --peers")
-    sizes = {"peer_rounds": 2, "peer_repeats": 1, "peer_seconds": 0.3, "peer_runs": 20, "peer_kills": 1}
+    sizes = {"peer_rounds": 2, "peer_seconds": 0.3, "peer_runs": 20, "peer_fill_s": 2.0}
+    repeats = chosen.peer_repeats or (1 if quick else REPEATS)
     return BenchOptions(
         places=tuple(chosen.places or _default_places(chosen.ext4)),
         ext4=chosen.ext4,
@@ -100,6 +102,8 @@ def parse_bench_options(arguments: Sequence[str], known: Sequence[str]) -> Bench
         runs=tuple(chosen.runs or ([100] if quick else [1_000, 10_000])),
         crowd_points=4_000 if quick else 16_000,
         crowd_runs=32 if quick else 160,
+        peer_repeats=repeats,
+        peer_kills=repeats,
         **(sizes if quick else {}),  # type: ignore[arg-type]
     )
 
@@ -141,6 +145,7 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where these are kept (default %(default)s)",
     )
+    add("--peer-repeats", type=int, help="repeats of what takes long there, and kills (default 3; quick 1)")
     add("--markdown", metavar="FILE", help="write the tables there too")
     add("--json", metavar="FILE", help="write the tables and all figures there")
     add("--chart", metavar="FILE", help="draw a PNG; needs the extra bench")

@@ -38,6 +38,7 @@ def measure_peer_calls(
             (name, ONE): lambda loop=loop: time_calls(loop, options.peer_block)  # type: ignore[misc]
             for name, loop in bare.items()
         }
+        opened: List[PeerProcess] = []
         for place in peers:
             show(f"starting {place.peer.label}")
             process = stack.enter_context(place.start(place.fresh()))
@@ -46,9 +47,15 @@ def measure_peer_calls(
             except PeerFailed as failure:
                 results.fail(place.name, (ONE, TEN), str(failure))
                 continue
+            opened.append(process)
             for kind in (ONE, TEN):
                 blocks[place.name, kind] = _block(process, kind, options)
         _alternate(blocks, options, results, show)
+        for process in opened:
+            try:
+                process.ask("close")
+            except PeerFailed:
+                pass
 
 
 def _block(process: PeerProcess, kind: str, options: BenchOptions) -> Block:

@@ -129,6 +129,8 @@ class PeerProcess:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             pass
+        # A peer may have threads that never end.
+        self._process.kill()
         for pid in session_of(self.pid):
             try:
                 os.kill(pid, signal.SIGKILL)

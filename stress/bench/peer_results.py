@@ -22,6 +22,15 @@ class Results:
         for workload in workloads:
             self._reasons.setdefault(name, {}).setdefault(workload, reason)
 
+    def take(self, other: Results) -> None:
+        """Add all that another one holds."""
+        for name, workloads in other._figures.items():
+            for workload, figures in workloads.items():
+                self._figures.setdefault(name, {}).setdefault(workload, []).extend(figures)
+        for name, reasons in other._reasons.items():
+            for workload, reason in reasons.items():
+                self.fail(name, (workload,), reason)
+
     def all_of(self, name: str, workload: str) -> List[float]:
         """Every repeat, in the order in which they were made."""
         return self._figures.get(name, {}).get(workload, [])

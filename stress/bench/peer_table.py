@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from stress.bench.environments import interpreter_for, version_of
 from stress.bench.options import BenchOptions
@@ -35,12 +35,17 @@ COLUMNS: Dict[str, Tuple[str, int]] = {
 
 
 class Installed:
-    """The peers that can be measured, by the interpreters that have them; made once, for all file systems."""
+    """The peers that can be measured, by the interpreters that have them; made once, for all file systems.
+
+    Attributes:
+        anywhere: results that do not depend on the file system: kills and imports. Empty until the first table.
+    """
 
     def __init__(self, options: BenchOptions, show: Callable[[str], None]) -> None:
         self.pythons: Dict[str, str] = {}
         self.versions: Dict[str, str] = {}
         self.missing: Dict[str, str] = {}
+        self.anywhere: Optional[Results] = None
         for name in dict.fromkeys((OURS,) + options.peers):
             try:
                 self.pythons[name] = interpreter_for(load(name), Path(options.peers_cache), show)
@@ -57,8 +62,11 @@ def measure_peers(scratch: Path, options: BenchOptions, progress: Progress, inst
     measure_peer_calls(peers, scratch, options, results, progress.show)
     measure_peer_crowds(peers, options, results, progress.show)
     measure_peer_reading(peers, options, results, progress.show)
-    measure_peer_losses(peers, options, results, progress.show)
-    measure_peer_imports(peers, scratch, options, results, progress.show)
+    if installed.anywhere is None:
+        installed.anywhere = Results()
+        measure_peer_losses(peers, options, installed.anywhere, progress.show)
+        measure_peer_imports(peers, scratch, options, installed.anywhere, progress.show)
+    results.take(installed.anywhere)
     return lay_out([place.name for place in peers], results, installed.versions, installed.missing, options)
 
 
@@ -109,7 +117,7 @@ def _notes(names: Sequence[str], results: Results, options: BenchOptions) -> Lis
         "one metric, ten metrics: median of a call in one thread; in brackets, to the bare replacing loop",
         "runs: 10 params and 20 metrics each, one call each, started and ended; points: all acknowledged ones",
         "cold read: list all finished runs (20 params, 10 metrics of 20 points) and read each, in a fresh process",
-        f"lost on kill -9: acknowledged points that a fresh process cannot read, median of {options.peer_kills} kills",
+        f"lost on kill -9: acknowledged points that a fresh process cannot read, median of {options.peer_kills} kills on the first file system",
         "lost on a shared run: the same after 4 processes of 4 threads each logged to one run and left in order",
         "* returns before the value has left the process, or its thread: the time is the caller's alone",
     ]
