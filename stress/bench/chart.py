@@ -13,7 +13,8 @@ from stress.bench.peers.contract import KILL, ONE, PROCESSES, READ, SHARED, TEN,
 from stress.bench.places import JOURNAL
 from stress.children import CannotRun
 
-OWN, SAFE, LOSING = "#0b6e4f", "#8a94a0", "#e8b08a"
+OWN, SAFE, LOSING, UNTRIED = "#0b6e4f", "#8a94a0", "#e8b08a", "#d5dae0"
+LOSING_MEANS = "lost acknowledged points on kill -9 or on a shared run, or keeps last values only"
 INK, FAINT = "#20262d", "#6b7480"
 
 
@@ -22,8 +23,8 @@ class Panel:
     """One workload.
 
     Attributes:
-        unit: behind each number.
-        log: a scale of powers of ten: for figures that lie orders of magnitude apart.
+        unit: of all its numbers, told in its title.
+        better: which way is better.
     """
 
     workload: str
@@ -75,7 +76,7 @@ def draw(document: Document, path: str) -> None:
         picture, axes = pyplot.subplots(2, 3, figsize=(14, 3.2 + 0.62 * len(names)), sharey=True)
         for axis, panel in zip(axes.flat, PANELS):
             _draw_panel(axis, panel, names, figures)
-        _label(picture, axes, names, kind)
+        _label(picture, axes, names, kind, figures)
         picture.savefig(path, dpi=130)
         pyplot.close(picture)
 
@@ -89,16 +90,16 @@ def _draw_panel(axis: Any, panel: Panel, names: Sequence[str], figures: Mapping[
     # Room for the number behind the longest bar.
     axis.set_xlim(low, high * 6)
     for row, (name, value) in enumerate(zip(names, values)):
-        own = name == OURS
-        weight = "bold" if own else "normal"
+        weight = "bold" if name == OURS else "normal"
         if value is None:
             axis.text(
                 low * 1.15, row, load(name).cannot.get(panel.workload, "fails"), va="center", color=FAINT, fontsize=9
             )
             continue
-        colour = OWN if own else LOSING if loses(name, figures) else SAFE
-        axis.barh(row, value - low, left=low, height=0.66, color=colour)
-        axis.text(value * 1.12, row, number(value), va="center", fontsize=9.5, fontweight=weight)
+        axis.barh(row, value - low, left=low, height=0.66, color=colour_of(name, figures))
+        # A ground of its own: the line of the bare loop may run through it.
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        axis.text(value * 1.12, row, number(value), va="center", fontsize=9.5, fontweight=weight, bbox=ground, zorder=3)
     if bare:
         axis.axvline(bare, color=INK, linewidth=1, linestyle=(0, (3, 3)))
         axis.text(
@@ -114,31 +115,40 @@ def _draw_panel(axis: Any, panel: Panel, names: Sequence[str], figures: Mapping[
     axis.spines["left"].set_color("#c8ced5")
 
 
-def _label(picture: Any, axes: Any, names: Sequence[str], kind: str) -> None:
+def _label(picture: Any, axes: Any, names: Sequence[str], kind: str, figures: Mapping[str, float]) -> None:
     for axis in axes[:, 0]:
         axis.set_yticks(range(len(names)))
         axis.set_yticklabels([load(name).label for name in names], fontsize=10.5)
         for label, name in zip(axis.get_yticklabels(), names):
             label.set_fontweight("bold" if name == OURS else "normal")
-    picture.subplots_adjust(left=0.125, right=0.985, top=0.86, bottom=0.085, wspace=0.06, hspace=0.3)
+    picture.subplots_adjust(left=0.125, right=0.985, top=0.86, bottom=0.085, wspace=0.06, hspace=0.26)
     picture.text(0.012, 0.962, "mini_mlflow beside other trackers, all on local files", fontsize=16, fontweight="bold")
-    swatches = ((OWN, "mini_mlflow: loses nothing"), (SAFE, "lost nothing here"), (LOSING, LOSING_MEANS))
+    own = "mini_mlflow, " + ("lost points" if loses(OURS, figures) else "lost nothing")
+    meanings = {OWN: own, SAFE: "lost nothing", LOSING: LOSING_MEANS, UNTRIED: "could not be tried"}
     left = 0.012
-    for colour, meaning in swatches:
+    used = {colour_of(name, figures) for name in names}
+    for colour in [colour for colour in meanings if colour in used]:
+        meaning = meanings[colour]
         picture.text(left, 0.925, "\u25a0", color=colour, fontsize=13)
         picture.text(left + 0.014, 0.926, meaning, fontsize=10)
-        left += 0.03 + 0.0068 * len(meaning)
+        left += 0.03 + 0.0063 * len(meaning)
     caption = f"{machine()}, {kind}. Medians, interleaved in one run; logarithmic scales, each panel its own."
     picture.text(0.012, 0.028, caption, fontsize=9.5, color=FAINT)
-
-
-LOSING_MEANS = "lost acknowledged points on kill -9 or on a shared run, or keeps last values only"
 
 
 def loses(name: str, figures: Mapping[str, float]) -> bool:
     """True for a peer that lost a point here, or cannot keep one."""
     lost = [figures.get(f"peer.{name}.{workload}", 0.0) for workload in (KILL, SHARED_LOST)]
     return any(lost) or not load(name).keeps_history
+
+
+def colour_of(name: str, figures: Mapping[str, float]) -> str:
+    """Ours has one of its own; the others' says what they lost."""
+    if name == OURS:
+        return OWN
+    if loses(name, figures):
+        return LOSING
+    return SAFE if f"peer.{name}.{KILL}" in figures else UNTRIED
 
 
 def number(value: float) -> str:

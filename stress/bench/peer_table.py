@@ -99,8 +99,10 @@ def lay_out(
 def _cell(results: Results, name: str, workload: str, bare: Cell) -> str:
     value = results.cell(name, workload)
     if isinstance(value, str):
+        if not value:
+            return ""
         known = value in load(name).cannot.values() or value.startswith("keeps ")
-        return value if known or not value else "fails"
+        return value if known else "fails"
     text = f"{value:,.{COLUMNS[workload][1]}f}"
     if workload == ONE and isinstance(bare, float):
         return f"{text} ({value / bare:,.1f} x)"
@@ -117,7 +119,7 @@ def _notes(names: Sequence[str], results: Results, options: BenchOptions) -> Lis
         "one metric, ten metrics: median of a call in one thread; in brackets, to the bare replacing loop",
         "runs: 10 params and 20 metrics each, one call each, started and ended; points: all acknowledged ones",
         "cold read: list all finished runs (20 params, 10 metrics of 20 points) and read each, in a fresh process",
-        f"lost on kill -9: acknowledged points that a fresh process cannot read, median of {options.peer_kills} kills on the first file system",
+        f"lost on kill -9: acknowledged points that a fresh process cannot read, median of {options.peer_kills} kills",
         "lost on a shared run: the same after 4 processes of 4 threads each logged to one run and left in order",
         "* returns before the value has left the process, or its thread: the time is the caller's alone",
     ]
