@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from stress.bench.environments import default_cache
 from stress.bench.peers import ADAPTERS, OURS
@@ -36,7 +36,7 @@ class BenchOptions:
         peer_repeats: repeats of the crowds and reads of peers.
         peer_seconds: how long a crowd of a peer works.
         peer_runs: finished runs of a peer to read, at most.
-        peer_fill_s: seconds in which a peer makes them, after which there are as many as there are.
+        peer_fill_s: seconds in which a peer makes them, and in which it reads them: there are as many as fit.
         peer_kills: kills a peer.
     """
 
@@ -132,6 +132,14 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         help="finished runs to read; repeatable (default 1,000 and 10,000; quick 100)",
     )
     add("--seed", type=int, default=0, help="of the shuffled order of blocks (default 0)")
+    add("--markdown", metavar="FILE", help="write the tables there too")
+    add("--json", metavar="FILE", help="write the tables and all figures there")
+    add("--chart", metavar="FILE", help="draw a PNG; needs the extra bench")
+    _add_peers(add)
+    return parser
+
+
+def _add_peers(add: Callable[..., object]) -> None:
     add(
         "--peers",
         nargs="*",
@@ -146,10 +154,6 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         help="where these are kept (default %(default)s)",
     )
     add("--peer-repeats", type=int, help="repeats of what takes long there, and kills (default 3; quick 1)")
-    add("--markdown", metavar="FILE", help="write the tables there too")
-    add("--json", metavar="FILE", help="write the tables and all figures there")
-    add("--chart", metavar="FILE", help="draw a PNG; needs the extra bench")
-    return parser
 
 
 def _default_places(ext4: bool) -> List[str]:

@@ -39,14 +39,14 @@ def measure_peer_reading(
             show(f"cold reads: {place.peer.label}")
             try:
                 with place.start(base) as process:
-                    read = process.ready().ask("read_all")
+                    read = process.ready().ask("read_all", seconds=options.peer_fill_s)
             except PeerFailed as failure:
                 results.fail(name, (READ,), str(failure))
                 continue
             if read["whole"] < read["runs"] or not read["runs"]:
                 results.fail(name, (READ,), f"{read['whole']} of {read['runs']} runs read whole")
             else:
-                results.add(name, READ, read["seconds"] / read["runs"] * 1e6)
+                results.add(name, READ, read["a_run_s"] * 1e6)
     for place, base in filled.values():
         place.remove(base)
 

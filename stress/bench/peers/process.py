@@ -136,13 +136,20 @@ class Work:
         self._peer.prepare_reading()
         return runs
 
-    def read_all(self) -> Dict[str, Any]:
-        """The time to list all runs and read each, and how many of them were whole."""
+    def read_all(self, seconds: float) -> Dict[str, Any]:
+        """List all runs, and read each, or as many as fit into the time; what both take a run, and how many were whole."""
         begun = time.perf_counter()
-        runs = [self._peer.read(name) for name in self._peer.names()]
-        seconds = time.perf_counter() - begun
+        names = self._peer.names()
+        listed = time.perf_counter()
+        runs = []
+        for name in names:
+            runs.append(self._peer.read(name))
+            if time.perf_counter() - listed > seconds:
+                break
+        read_s = time.perf_counter() - listed
         whole = sum(len(run["params"]) == READ_PARAMS and len(run["metrics"]) == READ_METRICS for run in runs)
-        return {"runs": len(runs), "whole": whole, "seconds": seconds}
+        a_run_s = (listed - begun) / len(names) + read_s / len(runs) if runs else 0.0
+        return {"runs": len(runs), "whole": whole, "a_run_s": a_run_s}
 
     def log_until_killed(self, path: str) -> None:
         """Log points to a new run and note each in the file after its call returned; the first line is the run."""
