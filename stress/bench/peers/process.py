@@ -137,7 +137,7 @@ class Work:
         return runs
 
     def read_all(self, seconds: float) -> Dict[str, Any]:
-        """List all runs, and read each, or as many as fit into the time; what both take a run, and how many were whole."""
+        """List all runs, and read as many as fit into the time; what both take a run, and how many were whole."""
         begun = time.perf_counter()
         names = self._peer.names()
         listed = time.perf_counter()
