@@ -14,7 +14,7 @@ import pytest
 from stress.bench import environments, peer_losses
 from stress.bench.options import BenchOptions, parse_bench_options
 from stress.bench.peer_calls import BARE, measure_peer_calls
-from stress.bench.peer_crowds import SHARED_LOST, SHARED_REFUSED, measure_peer_crowds
+from stress.bench.peer_crowds import SHARED_LOST, SHARED_PARAMS_LOST, SHARED_REFUSED, measure_peer_crowds
 from stress.bench.peer_losses import measure_peer_losses
 from stress.bench.peer_process import PeerFailed, PeerPlace, session_of
 from stress.bench.peer_reading import measure_peer_reading
@@ -136,7 +136,8 @@ def test_every_workload_of_a_peer_that_keeps_all(fakes: Path, tmp_path: Path) ->
     measure_peer_crowds([place], QUICK, results, quiet)
     measure_peer_reading([place], QUICK, results, quiet)
     assert results.complaints(place.name) == {}
-    assert [results.cell(place.name, lost) for lost in (SHARED_LOST, SHARED_REFUSED)] == [0.0, 0.0]
+    lost = [results.cell(place.name, kind) for kind in (SHARED_LOST, SHARED_REFUSED, SHARED_PARAMS_LOST)]
+    assert lost == [0.0, 0.0, 0.0]
     cells = [results.cell(place.name, workload) for workload in (ONE, TEN, THREADS, PROCESSES, SHARED, READ)]
     assert all(isinstance(cell, float) and cell > 0 for cell in cells)
     assert all(isinstance(results.cell(name, ONE), float) for name in BARE)
@@ -156,9 +157,12 @@ def test_calls_that_raise_on_a_shared_run_are_counted_and_are_no_losses(fakes: P
         name = process.ready().ask("open")
         process.ask("attach", name=name)
         made = process.ask("log_shared", first_slot=0, threads=1, seconds=0.05, at=time.monotonic())
-        assert len(made["refused"]) == made["made"] // 2 > 0
+        assert len(made["refused"]) == (made["made"] + len(made["refused"])) // 3 > 0
         assert "OSError: refused" in made["errors"][0]
-        assert process.ask("count_shared", name=name, refused=made["refused"]) == made["made"]
+        assert process.ask("count_shared", name=name, refused=made["refused"]) == {
+            "points": made["made"],
+            "params_lost": 0,
+        }
 
 
 def test_points_that_a_crowd_was_promised_and_are_gone_are_counted(fakes: Path, tmp_path: Path) -> None:
@@ -168,7 +172,7 @@ def test_points_that_a_crowd_was_promised_and_are_gone_are_counted(fakes: Path, 
         process.ask("attach", name=name)
         made = process.ask("log_shared", first_slot=0, threads=2, seconds=0.0, at=0.0)
         assert made["made"] == 2
-        assert process.ask("count_shared", name=name, refused=[]) == 0
+        assert process.ask("count_shared", name=name, refused=[])["points"] == 0
 
 
 def test_peer_that_fails_is_a_cell_of_the_table_and_leaves_no_process(fakes: Path, tmp_path: Path) -> None:
@@ -195,11 +199,12 @@ def test_table_says_what_each_peer_lost_and_who_is_missing() -> None:
     results.add(BARE[0], ONE, 20.0)
     results.add(OURS, SHARED_LOST, 0.0)
     results.add(OURS, SHARED_REFUSED, 3.0)
+    results.add(OURS, SHARED_PARAMS_LOST, 10.0)
     results.fail("sacred", (SHARED, SHARED_LOST), load("sacred").cannot[SHARED])
     table = lay_out([OURS, "sacred"], results, {"sacred": "0.8"}, {"aim": "no such package"}, QUICK)
     rows = {row[0]: row for row in table.rows}
     assert rows["mini_mlflow"][1] == "40 (2.0 x)"
-    assert rows["mini_mlflow"][-2:] == ("0 (max 0)", "0, 3 calls raised")
+    assert rows["mini_mlflow"][-2:] == ("0 (max 0)", "0, 3 calls raised, 10 params lost")
     assert rows["Sacred, files 0.8 *"][-2:] == ("8 (max 90)", "a run belongs to one process")
     assert rows["Aim"][1] == "not installed"
     assert "Aim: not installed: no such package" in table.notes

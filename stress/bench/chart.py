@@ -7,14 +7,14 @@ from typing import Any, List, Mapping, Sequence
 
 from stress.bench.document import Document, machine
 from stress.bench.peer_calls import REPLACING
-from stress.bench.peer_crowds import SHARED_LOST
+from stress.bench.peer_crowds import SHARED_LOST, SHARED_PARAMS_LOST
 from stress.bench.peers import ADAPTERS, OURS, load
 from stress.bench.peers.contract import KILL, ONE, PROCESSES, READ, SHARED, TEN, THREADS
 from stress.bench.places import JOURNAL
 from stress.children import CannotRun
 
 OWN, SAFE, LOSING, UNTRIED = "#0b6e4f", "#8a94a0", "#e8b08a", "#d5dae0"
-LOSING_MEANS = "lost acknowledged points on kill -9 or on a shared run, or keeps last values only"
+LOSING_MEANS = "lost acknowledged values on kill -9 or on a shared run, or keeps last values only"
 INK, FAINT = "#20262d", "#6b7480"
 
 
@@ -138,7 +138,7 @@ def _label(picture: Any, axes: Any, names: Sequence[str], kind: str, figures: Ma
 
 def loses(name: str, figures: Mapping[str, float]) -> bool:
     """True for a peer that lost a point here, or cannot keep one."""
-    lost = [figures.get(f"peer.{name}.{workload}", 0.0) for workload in (KILL, SHARED_LOST)]
+    lost = [figures.get(f"peer.{name}.{workload}", 0.0) for workload in (KILL, SHARED_LOST, SHARED_PARAMS_LOST)]
     return any(lost) or not load(name).keeps_history
 
 

@@ -10,14 +10,18 @@ from typing import Any, Callable, Dict, List, Sequence
 from stress.bench.options import BenchOptions
 from stress.bench.peer_process import PeerFailed, PeerPlace, PeerProcess, last_line
 from stress.bench.peer_results import Results
-from stress.bench.peers.contract import PROCESSES, SHARED, THREADS
+from stress.bench.peers.contract import ONE, PROCESSES, SHARED, THREADS
 
 THREADS_OWN, PROCESSES_OWN = 8, 4
 SHARED_PROCESSES, SHARED_THREADS = 4, 4
 #: Points acknowledged on the shared run that cannot be read back; calls that raised there.
 SHARED_LOST, SHARED_REFUSED = "shared_lost", "shared_refused"
+#: Params that the run had before the others joined, and has no longer.
+SHARED_PARAMS_LOST = "shared_params_lost"
 #: Until then every process has read its command.
 HEAD_START_S = 0.05
+#: For a first point on its way from a queue to the disk.
+SETTLING_S = 1.5
 
 
 def measure_peer_crowds(
@@ -51,6 +55,9 @@ def _measure(place: PeerPlace, base: Path, options: BenchOptions, results: Resul
             return
         try:
             name = crowd[0].ask("open")
+            # Some runs are there for others only once they hold something, and it is written.
+            crowd[0].ask("calls", kind=ONE, calls=1, seconds=0.0)
+            time.sleep(SETTLING_S if place.peer.queues else 0.0)
             for process in crowd:
                 process.ask("attach", name=name)
             made = _together(crowd, "log_shared", options, threads=SHARED_THREADS)
@@ -64,12 +71,13 @@ def _measure(place: PeerPlace, base: Path, options: BenchOptions, results: Resul
     _note_rate(place.name, SHARED, made, results)
     refused = [value for part in made for value in part["refused"]]
     results.add(place.name, SHARED_REFUSED, float(len(refused)))
-    if not place.peer.keeps_history:
-        results.fail(place.name, (SHARED_LOST,), "keeps last values only")
-        return
     with place.start(base) as reader:
         found = reader.ready().ask("count_shared", name=name, refused=refused)
-    results.add(place.name, SHARED_LOST, float(sum(part["made"] for part in made) - found))
+    results.add(place.name, SHARED_PARAMS_LOST, float(found["params_lost"]))
+    if place.peer.keeps_history:
+        results.add(place.name, SHARED_LOST, float(sum(part["made"] for part in made) - found["points"]))
+    else:
+        results.fail(place.name, (SHARED_LOST,), "keeps last values only")
 
 
 def _together(workers: List[PeerProcess], do: str, options: BenchOptions, threads: int) -> List[Dict[str, Any]]:

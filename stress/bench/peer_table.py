@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from stress.bench.environments import interpreter_for, version_of
 from stress.bench.options import BenchOptions
 from stress.bench.peer_calls import BARE, REPLACING, measure_peer_calls
-from stress.bench.peer_crowds import SHARED_LOST, SHARED_REFUSED, measure_peer_crowds
+from stress.bench.peer_crowds import SHARED_LOST, SHARED_PARAMS_LOST, SHARED_REFUSED, measure_peer_crowds
 from stress.bench.peer_losses import measure_peer_losses
 from stress.bench.peer_process import PeerPlace
 from stress.bench.peer_reading import IMPORT_MS, PEAK_MB, measure_peer_imports, measure_peer_reading
@@ -108,9 +108,10 @@ def _cell(results: Results, name: str, workload: str, bare: Cell) -> str:
         return f"{text} ({value / bare:,.1f} x)"
     if workload == KILL:
         return f"{text} (max {max(results.all_of(name, KILL)):,.0f})"
-    refused = results.cell(name, SHARED_REFUSED)
-    if workload == SHARED_LOST and isinstance(refused, float) and refused:
-        return f"{text}, {refused:,.0f} calls raised"
+    if workload == SHARED_LOST:
+        beside = {SHARED_REFUSED: "calls raised", SHARED_PARAMS_LOST: "params lost"}
+        counts = {meaning: results.cell(name, figure) or 0.0 for figure, meaning in beside.items()}
+        return ", ".join([text] + [f"{count:,.0f} {meaning}" for meaning, count in counts.items() if count])
     return text
 
 

@@ -10,8 +10,8 @@ from stress.bench.peers.contract import Peer
 class Adapter(Peer):
     """``Run`` and ``track``, https://aimstack.readthedocs.io/en/latest/using/manage_runs.html, joined by ``run_hash``.
 
-    System metrics and the capture of the terminal are off, by the arguments of that page. Since 3.18 the package
-    holds no telemetry of its own. Read back through ``Repo``.
+    System metrics and the capture of the terminal are off, by the arguments of that page. The library itself sends no
+    telemetry (3.29); its older switch is set all the same. Read back through ``Repo``.
     """
 
     label = "Aim"

@@ -12,10 +12,10 @@ from stress.bench.peers.contract import Peer
 
 
 class Adapter(Peer):
-    """``Live``, ``log_metric``, then ``next_step``, as in https://doc.dvc.org/dvclive; ``resume`` joins a run.
+    """``Live``, ``log_metric``, then ``next_step``, as in https://dvc.org/doc/dvclive/live; ``resume`` joins a run.
 
     Experiments are not saved to Git (``save_dvc_exp=False``): many runs at once share one work tree here. Analytics of
-    DVC are off by ``DVC_NO_ANALYTICS``: https://doc.dvc.org/user-guide/analytics
+    DVC are off by ``DVC_NO_ANALYTICS``: https://dvc.org/doc/user-guide/analytics
     """
 
     label = "DVCLive"

@@ -37,8 +37,8 @@ class Work:
         self._step = 0
 
     def open(self) -> str:
-        """A run for ``calls``."""
-        self._run = self._peer.start({})
+        """A run for ``calls``, or to share, with the params of a crowd's."""
+        self._run = self._peer.start({f"param-{number}": float(number) for number in range(CROWD_PARAMS)})
         return self._peer.name(self._run)
 
     def calls(self, kind: str, calls: int, seconds: float) -> List[int]:
@@ -89,8 +89,9 @@ class Work:
         self._peer.end(run)
 
     def attach(self, name: str) -> None:
-        """Join the run of another process, for ``log_shared``."""
-        self._shared = self._peer.attach(name)
+        """Join the run of another process, for ``log_shared``; who opened the run goes on with what it has."""
+        own = self._run is not None and self._peer.name(self._run) == name
+        self._shared = self._run if own else self._peer.attach(name)
 
     def log_shared(self, first_slot: int, threads: int, seconds: float, at: float) -> Dict[str, Any]:
         """Threads log to the shared run until the time is up, each value with its slot; what was acknowledged."""
@@ -114,13 +115,18 @@ class Work:
                 number += 1
 
         begun, ended = together([lambda thread=thread: log(thread) for thread in range(threads)], at)  # type: ignore[misc]
-        self._peer.leave(run)
+        if run is not self._run:
+            self._peer.leave(run)
         return {"made": sum(logged), "refused": refused, "errors": errors[:1], "begun": begun, "ended": ended}
 
-    def count_shared(self, name: str, refused: List[float]) -> int:
-        """How many different points of ``log_shared`` can be read back, but for those whose calls raised."""
+    def count_shared(self, name: str, refused: List[float]) -> Dict[str, int]:
+        """How many different points of ``log_shared`` can be read back, but for those whose calls raised.
+
+        And how many params of the run are gone.
+        """
         self._peer.prepare_reading()
-        return len(set(self._peer.points(name, SHARED_KEY)) - set(refused))
+        points = len(set(self._peer.points(name, SHARED_KEY)) - set(refused))
+        return {"points": points, "params_lost": CROWD_PARAMS - len(self._peer.read(name)["params"])}
 
     def fill(self, runs: int, seconds: float) -> int:
         """Finished runs to read, so many or as many as fit into the time."""
