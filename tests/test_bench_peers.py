@@ -25,7 +25,8 @@ from stress.bench.peers.contract import KILL, ONE, PROCESSES, READ, SHARED, TEN,
 from stress.bench.peers.wandb_offline import BLOCK, read_log
 from stress.children import CannotRun
 
-#: A store of lines, and one that forgets what it has not been told to keep; one that refuses every third call.
+#: A store of lines; one that forgets what it has not been told to keep; one that raises at
+#: every third call, although the value is stored by then.
 FAKES = """
 import json, os, uuid
 from stress.bench.peers.contract import Peer
@@ -50,12 +51,12 @@ class Adapter(Peer):
 
     def log_metric(self, run, key, value, step):
         run["calls"] += 1
-        if {refuses} and run["calls"] % 3 == 0:
-            raise OSError("refused")
         run["waiting"].append(["metric", key, value])
         if not {forgets}:
             self._write(run, run["waiting"])
             run["waiting"] = []
+        if {refuses} and run["calls"] % 3 == 0:
+            raise OSError("refused")
 
     def _write(self, run, lines):
         descriptor = os.open(os.path.join(self._folder, run["name"]), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
