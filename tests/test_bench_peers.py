@@ -16,11 +16,11 @@ from stress.bench.options import BenchOptions, parse_bench_options
 from stress.bench.peer_calls import BARE, measure_peer_calls
 from stress.bench.peer_crowds import SHARED_LOST, SHARED_PARAMS_LOST, SHARED_REFUSED, measure_peer_crowds
 from stress.bench.peer_losses import measure_peer_losses
-from stress.bench.peer_process import PeerFailed, PeerPlace, session_of
+from stress.bench.peer_process import PeerFailed, PeerPlace, last_line, session_of
 from stress.bench.peer_reading import measure_peer_reading
 from stress.bench.peer_results import Results
 from stress.bench.peer_table import lay_out
-from stress.bench.peers import ADAPTERS, OURS, load
+from stress.bench.peers import ADAPTERS, OURS, dvclive_folders, load
 from stress.bench.peers.contract import KILL, ONE, PROCESSES, READ, SHARED, TEN, THREADS, Peer
 from stress.bench.peers.wandb_offline import BLOCK, read_log
 from stress.children import CannotRun
@@ -243,6 +243,20 @@ def test_log_of_blocks_reads_as_far_as_it_is_whole() -> None:
     assert list(read_log(content + chunk(1, b"last"))) == [first, b"split in three", b"last"]
     assert list(read_log(content + chunk(1, b"torn")[:-1])) == [first, b"split in three"]
     assert list(read_log(content + b"\0" * 20)) == [first, b"split in three"]
+
+
+def test_rows_that_writers_tore_for_each_other_are_no_points(tmp_path: Path) -> None:
+    peer = object.__new__(dvclive_folders.Adapter)
+    peer._folder = str(tmp_path)
+    file = tmp_path / "run" / "plots" / "metrics" / "metric-shared.tsv"
+    file.parent.mkdir(parents=True)
+    file.write_text("step\tmetric-shared\n0\t1.0\nstep\tmetric-shared\n1\t2.0\n2\n")
+    assert peer.points("run", "metric-shared") == [1.0, 2.0]
+    assert peer.points("run", "another") == []
+
+
+def test_complaint_names_no_folder_of_this_machine() -> None:
+    assert last_line("Traceback\nOSError: 'no /tmp/x-1/store/0/run'\n\n") == "OSError: 'no store/0/run'"
 
 
 def test_peers_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,8 +71,12 @@ def _measure(place: PeerPlace, base: Path, options: BenchOptions, results: Resul
     _note_rate(place.name, SHARED, made, results)
     refused = [value for part in made for value in part["refused"]]
     results.add(place.name, SHARED_REFUSED, float(len(refused)))
-    with place.start(base) as reader:
-        found = reader.ready().ask("count_shared", name=name, refused=refused)
+    try:
+        with place.start(base) as reader:
+            found = reader.ready().ask("count_shared", name=name, refused=refused)
+    except PeerFailed as failure:
+        results.fail(place.name, (SHARED_LOST,), str(failure))
+        return
     results.add(place.name, SHARED_PARAMS_LOST, float(found["params_lost"]))
     if place.peer.keeps_history:
         results.add(place.name, SHARED_LOST, float(sum(part["made"] for part in made) - found["points"]))

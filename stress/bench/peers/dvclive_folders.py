@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import uuid
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from stress.bench.peers.contract import Peer
 
@@ -72,6 +72,15 @@ class Adapter(Peer):
     def points(self, name: str, key: str) -> List[float]:
         try:
             with open(os.path.join(self._folder, name, "plots", "metrics", f"{key}.tsv"), encoding="utf-8") as file:
-                return [float(row[key]) for row in csv.DictReader(file, delimiter="\t") if row.get(key)]
+                cells = [row.get(key) for row in csv.DictReader(file, delimiter="\t")]
         except FileNotFoundError:
             return []
+        return [value for value in map(_number, cells) if value is not None]
+
+
+def _number(cell: Optional[str]) -> Optional[float]:
+    """None where writers that did not know of each other have left half a row, or the heads once more."""
+    try:
+        return float(cell or "")
+    except ValueError:
+        return None
