@@ -56,7 +56,13 @@ class AppendLoop:
         os.write(self._descriptor, PAYLOAD)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """No more calls; what is dropped unclosed is closed too."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def write_new(path: str) -> None:

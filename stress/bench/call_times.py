@@ -15,6 +15,17 @@ from stress.progress import Progress
 BARE = "bare: temporary + rename over one old file"
 ONE = "log_metric"
 TEN = "log_metrics of ten keys"
+NEW_NAME = "bare: temporary + rename to a new name, unlink later"
+APPEND = "bare: append"
+PARAM = "log_param (one key, again and again)"
+FIGURES = {
+    BARE: "call.bare",
+    NEW_NAME: "call.bare_new_name",
+    APPEND: "call.bare_append",
+    ONE: "call.one",
+    TEN: "call.ten",
+    PARAM: "call.param",
+}
 
 
 def measure_calls(scratch: Path, options: BenchOptions, progress: Progress) -> Table:
@@ -25,11 +36,11 @@ def measure_calls(scratch: Path, options: BenchOptions, progress: Progress) -> T
     values = {f"metric-{i}": 0.123456 for i in range(10)}
     loops: Dict[str, Loop] = {
         BARE: ReplacingLoop(scratch / "replacing"),
-        "bare: temporary + rename to a new name, unlink later": NewNameLoop(scratch / "new-names"),
-        "bare: append": append,
+        NEW_NAME: NewNameLoop(scratch / "new-names"),
+        APPEND: append,
         ONE: lambda: one.log_metric("loss", 0.123456),
         TEN: lambda: ten.log_metrics(values),
-        "log_param (one key, again and again)": lambda: params.log_param("lr", 0.01),
+        PARAM: lambda: params.log_param("lr", 0.01),
     }
     times = interleave(loops, options.block, options.rounds, options.seed, progress.show)
     append.close()
@@ -41,6 +52,8 @@ def measure_calls(scratch: Path, options: BenchOptions, progress: Progress) -> T
         p50, mean = median(taken), sum(taken) / len(taken)
         cells = us(p50), us(percentile(taken, 0.99)), us(mean), ratio(p50, bare_p50), ratio(mean, bare_mean)
         table.rows.append((name,) + cells)
+        table.figures[FIGURES[name] + ".p50"] = p50
+        table.figures[FIGURES[name] + ".mean"] = mean
     table.notes.append(f"ten keys to one: {ratio(median(times[TEN]), median(times[ONE]))}")
     table.notes.append(f"{options.rounds} rounds of {options.block} calls each, in shuffled order")
     return table

@@ -12,14 +12,32 @@ from random import Random
 from typing import Callable, Dict, List, Optional
 
 from mini_mlflow import Run
+from stress.bench.bare_loops import AppendLoop, NewNameLoop, ReplacingLoop
 from stress.bench.crowd_process import log_points, make_runs
+from stress.bench.interleaving import Loop, time_calls
 from stress.bench.options import BenchOptions
 from stress.bench.tables import Table, median, ratio
 from stress.children import CannotRun, child_environment
 from stress.progress import Progress
 
+BARE = "bare: replacing rename, 1 thread"
+BARE_NEW_NAME = "bare: rename to a new name, 1 thread"
+BARE_APPEND = "bare: append, 1 thread"
 ONE_THREAD = "1 thread on one run"
 ONE_MAKER = "1 thread, own runs"
+#: 10 params and 20 metrics: what a run is compared with the bare loops by.
+CALLS_A_RUN = 30
+FIGURES = {
+    BARE: "crowd.bare",
+    BARE_NEW_NAME: "crowd.bare_new_name",
+    BARE_APPEND: "crowd.bare_append",
+    ONE_THREAD: "crowd.one_thread",
+    "16 threads on one run": "crowd.16_threads",
+    "4 processes x 4 threads on one run": "crowd.shared",
+    ONE_MAKER: "crowd.one_maker",
+    "8 threads, own runs": "crowd.threads",
+    "4 processes, own runs": "crowd.processes",
+}
 
 
 class Crowd:
@@ -58,6 +76,11 @@ class Crowd:
         seconds = self._time(runs_dir, processes, threads, run.run_id, self._points // processes)
         run.end()
         return self._points / seconds
+
+    def bare(self, kind: Callable[[Path], Loop]) -> float:
+        """Calls a second of a bare loop."""
+        loop = kind(self._scratch / f"bare-{next(self._numbers)}")
+        return self._points / (sum(time_calls(loop, self._points)) / 1e9)
 
     def _fresh(self) -> str:
         return str(self._scratch / f"mlruns-{next(self._numbers)}")
@@ -104,6 +127,9 @@ def measure_crowds(scratch: Path, options: BenchOptions, progress: Progress) -> 
     """The table of workloads, with medians over interleaved repeats."""
     crowd = Crowd(scratch, options)
     workloads: Dict[str, Callable[[], float]] = {
+        BARE: lambda: crowd.bare(ReplacingLoop),
+        BARE_NEW_NAME: lambda: crowd.bare(NewNameLoop),
+        BARE_APPEND: lambda: crowd.bare(AppendLoop),
         ONE_THREAD: lambda: crowd.points_by_threads(1),
         "16 threads on one run": lambda: crowd.points_by_threads(16),
         "4 processes x 4 threads on one run": lambda: crowd.points_by_processes(4, 4),
@@ -119,11 +145,14 @@ def measure_crowds(scratch: Path, options: BenchOptions, progress: Progress) -> 
         for name in order:
             progress.show(f"repeat {number + 1} of {options.repeats}: {name}")
             rates[name].append(workloads[name]())
-    table = Table("Crowds", ("workload", "unit", "median", "lowest", "highest", "to 1 thread"))
+    heads = "workload", "unit", "median", "lowest", "highest", "to 1 thread", "time of a call to bare"
+    table = Table("Crowds", heads)
     for name, taken in rates.items():
-        unit, alone = ("runs/s", ONE_MAKER) if "own runs" in name else ("points/s", ONE_THREAD)
+        unit, alone, calls = ("runs/s", ONE_MAKER, CALLS_A_RUN) if "own runs" in name else ("points/s", ONE_THREAD, 1)
         cells = f"{median(taken):,.0f}", f"{min(taken):,.0f}", f"{max(taken):,.0f}"
-        table.rows.append((name, unit) + cells + (ratio(median(taken), median(rates[alone])),))
+        beside = ratio(median(taken), median(rates[alone])), ratio(median(rates[BARE]), median(taken) * calls)
+        table.rows.append((name, unit) + cells + beside)
+        table.figures[FIGURES[name]] = median(taken)
     table.notes.append("own runs: 10 params and 20 metrics each, one call each, started and ended")
     table.notes.append(
         f"{options.crowd_points:,} points or {options.crowd_runs:,} runs in each of {options.repeats} repeats"

@@ -13,7 +13,6 @@ def interleave(
     loops: Dict[str, Loop], block: int, rounds: int, seed: int, show: Callable[[str], None]
 ) -> Dict[str, List[int]]:
     """The nanoseconds of each call, by loop; a first round warms up and does not count."""
-    clock = time.perf_counter_ns
     times: Dict[str, List[int]] = {name: [] for name in loops}
     order = list(loops)
     shuffle = Random(seed).shuffle
@@ -21,11 +20,17 @@ def interleave(
         show(f"round {number} of {rounds}")
         shuffle(order)
         for name in order:
-            loop, taken = loops[name], []
-            for _ in range(block):
-                begun = clock()
-                loop()
-                taken.append(clock() - begun)
+            taken = time_calls(loops[name], block)
             if number:
                 times[name] += taken
     return times
+
+
+def time_calls(loop: Loop, calls: int) -> List[int]:
+    """The nanoseconds of each of so many calls."""
+    clock, taken = time.perf_counter_ns, []
+    for _ in range(calls):
+        begun = clock()
+        loop()
+        taken.append(clock() - begun)
+    return taken

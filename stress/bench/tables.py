@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 
 @dataclass
 class Table:
-    """Title, heads and rows; notes stand below."""
+    """Title, heads and rows; notes stand below.
+
+    Attributes:
+        figures: the numbers behind the cells that something is compared with, by name; times in nanoseconds unless the
+            name says otherwise.
+    """
 
     title: str
     heads: Tuple[str, ...]
     rows: List[Tuple[str, ...]] = field(default_factory=list)
     notes: List[str] = field(default_factory=list)
+    figures: Dict[str, float] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
         """With padded cells, so that it reads as it is too."""
@@ -30,6 +36,16 @@ class Table:
         table = ["| " + " | ".join(line) + " |" for line in cells]
         notes = [""] + [f"- {note}" for note in self.notes] if self.notes else []
         return "\n".join(["", f"### {self.title}", ""] + table + notes)
+
+    def to_json(self) -> Dict[str, Any]:
+        """As plain values."""
+        return {
+            "title": self.title,
+            "heads": list(self.heads),
+            "rows": [list(row) for row in self.rows],
+            "notes": self.notes,
+            "figures": self.figures,
+        }
 
 
 def percentile(values: Sequence[float], share: float) -> float:
