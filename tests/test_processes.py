@@ -418,7 +418,7 @@ def test_forked_child_that_dies_in_a_call_does_not_block_the_parent(runs_dir: st
     for _ in range(5):
         pid = os.fork()
         if pid == 0:
-            atomic.write_file = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+            atomic.write_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
             run.log_metric("m", 0)
             os._exit(1)
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
