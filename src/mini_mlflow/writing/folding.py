@@ -55,14 +55,15 @@ class Folding:
         self._existing: Set[Place] = set()
         # place -> commit number of the version that this process knows to be on the medium
         self._synced: Dict[Place, int] = {}
-        self._folders_synced = False
+        # kinds whose folders, and the way down to them, are on the medium
+        self._kinds_synced: Set[str] = set()
 
     def forget(self) -> None:
         """Nothing is known any more; what is needed is read again."""
         self._metrics.clear()
         self._existing.clear()
         self._synced.clear()
-        self._folders_synced = False
+        self._kinds_synced.clear()
 
     def missing(self, changes: Iterable[Change]) -> Set[Place]:
         """The places of those changes that have no document yet."""
@@ -141,7 +142,7 @@ class Folding:
             atomic.write_file(folder, name, data, sync)
         except FileNotFoundError:
             atomic.create_folder(folder)
-            self._folders_synced = False
+            self._kinds_synced.discard(kind)
             atomic.write_file(folder, name, data, sync)
         self._existing.add(place)
         if sync:
@@ -226,7 +227,8 @@ class Folding:
             self._write(place, document.dump(), document.commit, relied_on=True)
             atomic.sync_folder(self._paths.kind_folder(METRICS))
         folder = self._paths.history_folder(key)
-        if atomic.create_folder(folder) and self.sync:
+        if (atomic.create_folder(folder) or not document.sealed) and self.sync:
+            # Also where it stood already: who made it may have been killed before this.
             atomic.sync_folder(os.path.dirname(folder))
         data = b"".join([*parts, to_sealed(document.points)])
         atomic.write_file(folder, sealed_name(*plan.new), data, self.sync)
@@ -264,13 +266,14 @@ class Folding:
             return
         for kind in sorted(kinds):
             atomic.sync_folder(self._paths.kind_folder(kind))
-        if kinds and not self._folders_synced:
+        # Each kind for itself: another process may have made the folder of one since.
+        if not kinds <= self._kinds_synced:
             # The way down to the documents, and what makes the folder a run: without these, a power cut takes the
             # documents with it. meta.yaml was a new name, and need not have been synced until now.
             atomic.sync_file(self._paths.meta)
             for folder in self._paths.ancestors():
                 atomic.sync_folder(folder)
-            self._folders_synced = True
+            self._kinds_synced |= kinds
 
 
 def place_of(change: Change) -> Place:
