@@ -21,6 +21,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT, RunPaths
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import (
+    DamagedFileError,
     MiniMlflowError,
     RunEndedError,
     RunNotFoundError,
@@ -31,7 +32,7 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
-from mini_mlflow.writing.run_state import read_snapshot, read_state
+from mini_mlflow.writing.run_state import read_meta, read_snapshot, read_state
 from mini_mlflow.writing.snapshots import gather_snapshot, restore_documents
 
 
@@ -174,6 +175,7 @@ def _resume(run: OpenRun) -> None:
         if snapshot is not None:
             commit = run.meta.get("commit", 0)
             restore_documents(run.paths, snapshot, commit if isinstance(commit, int) else 0, sync)
+            _secure_meta(run, sync)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
         atomic.remove_file(run.paths.snapshot)
         if sync:
@@ -183,6 +185,17 @@ def _resume(run: OpenRun) -> None:
         run.give_up_ownership()
         raise
     run.ended = False
+
+
+def _secure_meta(run: OpenRun, sync: bool) -> None:
+    """``meta.yaml`` is whole, and on the medium: without the snapshot, it alone makes the folder a run."""
+    try:
+        read_meta(run.paths)
+    except DamagedFileError:
+        atomic.write_file(run.paths.folder, META, dump_meta(run.meta), sync)
+    if sync:
+        atomic.sync_file(run.paths.meta)
+        atomic.sync_folder(run.paths.folder)
 
 
 def end(run: OpenRun, status: str) -> None:
@@ -250,10 +263,11 @@ def _take_back_end(run: OpenRun, sync: bool) -> None:
     run.files.forget()
     atomic.remove_file(run.paths.snapshot)
     if sync:
+        run.files.taken_back = True
         try:
-            atomic.sync_folder(run.paths.folder)
+            run.files.confirm_taking_back()
         except OSError:
-            # If the disk fails, the first error says so.
+            # The first error is the one to tell. The next call tries again before it stores anything.
             pass
 
 

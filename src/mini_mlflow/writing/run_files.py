@@ -51,6 +51,9 @@ class RunFiles:
         #: Counts the calls of `commit`; who finds it changed has been overtaken by a nested call.
         self.generation = 0
         self.reentered = False
+        #: An end was taken back, and its snapshot may come back in a power cut: nothing may be promised before
+        #: `confirm_taking_back`.
+        self.taken_back = False
 
     def set_fsync(self, settings: Settings) -> None:
         """From now on, this level holds."""
@@ -146,6 +149,7 @@ class RunFiles:
             FileNotFoundError: its folder or its ``meta.yaml`` is gone; ``filename`` is set.
             OutsideTreeError, DamagedFileError, OSError: the folder cannot be read.
         """
+        self.confirm_taking_back()
         known = None if exists(self.paths.snapshot) else self.log.next_if_known()
         return known if known is not None else self._look() + 1
 
@@ -213,8 +217,15 @@ class RunFiles:
 
     def flush(self) -> None:
         """As `fold`, of a run that has not ended, with its folders in place. Raises as `next_number` and `fold`."""
+        self.confirm_taking_back()
         self._look()
         self.fold()
+
+    def confirm_taking_back(self) -> None:
+        """No end that was taken back can return. Raises OSError (with ``filename``) if the disk cannot promise it."""
+        if self.taken_back:
+            atomic.sync_folder(self.paths.folder)
+            self.taken_back = False
 
     def refresh_all(self) -> None:
         """Every document holds every commit; the log is as it was. Raises OSError; nothing is lost then."""

@@ -41,9 +41,19 @@ def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
 
 def read_state(paths: RunPaths) -> Dict[str, Any]:
     """What holds: what the snapshot says of a run that has one, else ``meta.yaml``. Raises as `read_meta`."""
-    meta = read_meta(paths)
+    meta, damage = None, None
+    try:
+        meta = read_meta(paths)
+    except DamagedFileError as error:
+        # A power cut may have left nothing of it: it was a new name once, and need not have been synced.
+        damage = error
     snapshot = read_snapshot(paths)
-    return snapshot.metadata if snapshot is not None else meta
+    if snapshot is not None:
+        return snapshot.metadata
+    if meta is None:
+        assert damage is not None
+        raise damage
+    return meta
 
 
 def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:
