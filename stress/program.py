@@ -11,6 +11,7 @@ from mini_mlflow import DamagedFileWarning
 from stress.bench import measuring
 from stress.children import CannotRun
 from stress.options import parse_options
+from stress.power import program as power
 from stress.progress import Progress
 from stress.report import format_json, format_table
 from stress.rounds import run_scenario
@@ -23,6 +24,8 @@ def main(arguments: List[str]) -> int:
     """Run what is asked for; the exit status."""
     if arguments[:1] == ["bench"]:
         return measuring.main(arguments[1:])
+    if arguments[:1] == ["power"]:
+        return power.main(arguments[1:])
     options = parse_options(arguments, list(SCENARIOS), random.randrange(10**6))
     # Nobody damages files here: what is skipped with a warning when it is read back is torn.
     warnings.simplefilter("error", DamagedFileWarning)

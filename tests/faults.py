@@ -18,8 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic
-from mini_mlflow.formats import tiers
-from mini_mlflow.writing import folding, ration
+from stress.power import thresholds
 
 RUN_ID = "r"
 
@@ -249,18 +248,14 @@ def quick_folder() -> Iterator[str]:
 
 def ration_documents(monkeypatch: Any, refresh: bool, fold_at: int = 10**6) -> None:
     """For runs opened from now on: a log call always or never rewrites the documents, and folds at ``fold_at``."""
-    monkeypatch.setattr(ration, "_BURST", 1e9 if refresh else 0.0)
-    monkeypatch.setattr(ration, "_SHARE", 0.0)
-    monkeypatch.setattr(ration, "_FOLD_SHARE", 0.0)
-    monkeypatch.setattr(ration, "_FOLD_AT", fold_at)
+    for setting in thresholds.rationing(refresh, fold_at):
+        monkeypatch.setattr(*setting)
 
 
 def seal_early(monkeypatch: Any) -> None:
     """A fold seals four points, and merges two sealed files of one size."""
-    for module in (tiers, folding):
-        monkeypatch.setattr(module, "SEAL_AT", 4)
-    monkeypatch.setattr(tiers, "FAN", 2)
-    monkeypatch.setattr(tiers, "LARGEST", 16)
+    for setting in thresholds.sealing_early():
+        monkeypatch.setattr(*setting)
 
 
 # -- what a reader sees --------------------------------------------------------------------------------------------
