@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="of enumerations, run every Nth variant only; which ones differs from one Python version to the next",
     )
+    parser.addoption(
+        "--model-examples",
+        type=int,
+        metavar="N",
+        help="let test_model.py search N new examples; by default it runs the same few",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
