@@ -22,7 +22,7 @@ from stress.power import thresholds
 
 RUN_ID = "r"
 
-_STEPS = frozenset(
+STEPS = frozenset(
     "open write fsync fdatasync close replace rename link symlink unlink remove mkdir rmdir makedirs removedirs "
     "truncate ftruncate chmod utime".split()
 )
@@ -124,7 +124,7 @@ class FaultyOs:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
-        if name not in _STEPS:
+        if name not in STEPS:
             return real
 
         def take_step(*arguments: Any, **options: Any) -> Any:
@@ -333,6 +333,7 @@ class Operation(NamedTuple):
         prepare: brings a tree into that state; returns the open run, None where there is none yet.
         act: does it; returns the open run.
         refresh, fold_at: as `ration_documents`.
+        fsync: the level.
     """
 
     name: str
@@ -340,17 +341,19 @@ class Operation(NamedTuple):
     act: Callable[[str, Optional[Run]], Run]
     refresh: bool = True
     fold_at: int = 10**6
+    fsync: str = "end"
 
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return self.name not in ("create", "resume") and not self.name.startswith("attach")
+        return not self.name.startswith(("create", "resume", "attach"))
 
 
 def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
     """The proxy, with the thresholds that the operation asks for, until the test's end."""
     ration_documents(monkeypatch, operation.refresh, operation.fold_at)
     seal_early(monkeypatch)
+    monkeypatch.setenv("MINI_MLFLOW_FSYNC", operation.fsync)
     return install(monkeypatch)
 
 
@@ -460,6 +463,11 @@ def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run
 
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
+    Operation("create, always", lambda root, stack: None, lambda root, run: open_run(root), fsync="always"),
+    Operation("first metrics, always", _fresh, _log(loss=0.5, acc=0.1), fsync="always"),
+    Operation("end, always", _filled, _on_run(lambda run: run.end()), refresh=False, fsync="always"),
+    Operation("resume, always", _ended, lambda root, run: open_run(root), refresh=False, fsync="always"),
+    Operation("tags", _fresh, _on_run(lambda run: run.set_tags({"kind": "new", "more": [1]})), refresh=False),
     Operation("first param", _fresh, _on_run(lambda run: run.log_param("lr", 0.1))),
     Operation("new param", _filled, _on_run(lambda run: run.log_param("momentum", {"beta": [0.9]}))),
     Operation("replace param", _filled, _on_run(lambda run: run.log_param("lr", 0.2))),
@@ -469,7 +477,7 @@ OPERATIONS = [
     Operation("new metric", _filled, _log(extra=0.5)),
     Operation("new metric, others in the log", _filled, _log(extra=0.5), refresh=False),
     Operation("existing metric", _filled, _log(loss=0.1)),
-    Operation("existing metric, in the log", _filled, _log(loss=0.1), refresh=False),
+    Operation("existing metric, in the log", _filled, _on_run(lambda run: run.log_metric("loss", 0.1)), refresh=False),
     Operation("several metrics", _filled, _log(loss=0.1, acc=0.2, extra=0.3)),
     Operation("several metrics, in the log", _filled, _log(loss=0.1, acc=0.2), refresh=False),
     Operation("tag", _filled, _on_run(lambda run: run.set_tag("kind", "new"))),

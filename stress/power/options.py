@@ -21,6 +21,7 @@ class PowerOptions:
     Attributes:
         states: so many are built at most; None for no limit.
         seconds: the search begins nothing new after so many.
+        first: stop at the first broken promise.
         state: one state to repeat, or two: the first cut and the second; empty for a search.
         runs_dir: where the scratch folder is made.
     """
@@ -31,6 +32,7 @@ class PowerOptions:
     states: Optional[int]
     seconds: float
     seed: int
+    first: bool
     state: Tuple[State, ...]
     keep: bool
     json: bool
@@ -50,6 +52,7 @@ def parse_power_options(arguments: Sequence[str], random_seed: int) -> PowerOpti
     parser.add_argument("--states", type=_at_least_one, help="states to build (default: as many as there is time for)")
     parser.add_argument("--seconds", type=float, default=50.0, help="seconds to search (default 50)")
     parser.add_argument("--seed", type=int, default=random_seed, help="default: a random one, printed")
+    parser.add_argument("--first", action="store_true", help="stop at the first broken promise")
     parser.add_argument("--state", action="append", type=State.parse, help="repeat this one; given twice, two cuts")
     parser.add_argument("--keep", action="store_true", help="keep the trees that held, too")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -66,6 +69,7 @@ def parse_power_options(arguments: Sequence[str], random_seed: int) -> PowerOpti
         states=chosen.states,
         seconds=chosen.seconds,
         seed=chosen.seed,
+        first=chosen.first,
         state=tuple(chosen.state or ()),
         keep=chosen.keep,
         json=chosen.json,

@@ -65,6 +65,8 @@ def search(options: PowerOptions, scratch: Path, progress: Progress) -> List[Tal
             if not one.advance(left):
                 going.remove(one)
                 progress.say(f"power: {one.tally.findings[0].command()}: BROKEN")
+                if options.first:
+                    return [other.tally for other in searches]
             progress.show(f"power: {built:,} states, {max(0.0, deadline - time.monotonic()):.0f} s left")
     progress.show("")
     return [one.tally for one in searches]

@@ -1,0 +1,253 @@
+"""``python -m stress.power.mutants``: takes one rule about power cuts out of the engine after another.
+
+Each time in a copy; the search must find it. The table says with which workload and level. Exit status: 0 all were
+found, 1 one was not, 2 could not run (a rule is no longer spelled as it is here).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional
+
+import mini_mlflow
+import stress
+from stress.report import align
+
+FOUND, NOT_FOUND, COULD_NOT_RUN = 0, 1, 2
+
+
+class Mutant(NamedTuple):
+    """A rule: in ``module``, ``text`` (which stands there once) is replaced by ``other``."""
+
+    rule: str
+    module: str
+    text: str
+    other: str
+
+
+FOLDING, LOG, LIFE, SNAPSHOTS, FILES = (
+    f"writing/{name}.py" for name in ("folding", "commit_log", "lifecycle", "snapshots", "run_files")
+)
+
+MUTANTS = [
+    Mutant(
+        "a document is synced before it replaces another", FOLDING, "or place in self._existing or exists(path))", ")"
+    ),
+    Mutant("a document that relies on sealed files is synced", FOLDING, "(relied_on or place", "(place"),
+    Mutant(
+        "a metric's document is synced before its first seal",
+        FOLDING,
+        "if self.sync and place not in self._synced:",
+        "if False:",
+    ),
+    Mutant(
+        "and its name, before its first seal",
+        FOLDING,
+        "relied_on=True)\n            atomic.sync_folder(self._paths.kind_folder(METRICS))",
+        "relied_on=True)",
+    ),
+    Mutant(
+        "the name of a folder of sealed files is synced",
+        FOLDING,
+        "not document.sealed) and self.sync:",
+        "not document.sealed) and False:",
+    ),
+    Mutant(
+        "also by who did not make it",
+        FOLDING,
+        "(atomic.create_folder(folder) or not document.sealed)",
+        "atomic.create_folder(folder)",
+    ),
+    Mutant(
+        "a sealed file is synced",
+        FOLDING,
+        "sealed_name(*plan.new), data, self.sync)",
+        "sealed_name(*plan.new), data, False)",
+    ),
+    Mutant(
+        "and its name, before a document relies on it",
+        FOLDING,
+        "        if self.sync:\n            atomic.sync_folder(folder)\n",
+        "",
+    ),
+    Mutant(
+        "merged files go only once the document stands for good",
+        FOLDING,
+        "        sealed = document._replace(",
+        "        [atomic.remove_file(path) for path in sources]\n        sealed = document._replace(",
+    ),
+    Mutant(
+        "new documents are synced before the log goes", FOLDING, "            self._make_durable(pending.place)\n", ""
+    ),
+    Mutant(
+        "and their names",
+        FOLDING,
+        "            atomic.sync_folder(self._paths.kind_folder(kind))\n        # Each",
+        "            pass\n        # Each",
+    ),
+    Mutant("and meta.yaml", FOLDING, "            atomic.sync_file(self._paths.meta)\n", ""),
+    Mutant(
+        "and the way down to them",
+        FOLDING,
+        "                atomic.sync_folder(folder)\n            self._kinds",
+        "                pass\n            self._kinds",
+    ),
+    Mutant(
+        "each kind's for itself", FOLDING, "if not kinds <= self._kinds_synced:", "if kinds and not self._kinds_synced:"
+    ),
+    Mutant(
+        "an end syncs what its snapshot does not hold",
+        LIFE,
+        "        files.folding.make_histories_durable(longer)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "and its name",
+        FOLDING,
+        "        if keys:\n            atomic.sync_folder(self._paths.kind_folder(METRICS))\n",
+        "",
+    ),
+    Mutant(
+        "the log goes after the fold",
+        FILES,
+        "            merged = self.folding.fold(self.log.changes([n for n in numbers if n > self.log.floor]))\n",
+        "            commits = self.log.changes([n for n in numbers if n > self.log.floor])\n"
+        "            for n in numbers[:-1]:\n                atomic.remove_file(self.paths.commit(n))\n"
+        "            merged = self.folding.fold(commits)\n",
+    ),
+    Mutant(
+        "always: a commit is synced",
+        LOG,
+        "        try:\n            atomic.write_file(self.folder, name, data, self.sync)",
+        "        try:\n            atomic.write_file(self.folder, name, data, False)",
+    ),
+    Mutant(
+        "always: and its name",
+        LOG,
+        "                atomic.sync_folder(self.folder)\n            except OSError:\n                # The caller",
+        "                pass\n            except OSError:\n                # The caller",
+    ),
+    Mutant(
+        "always: and that of the log",
+        LOG,
+        "                atomic.sync_folder(self._paths.folder)\n",
+        "                pass\n",
+    ),
+    Mutant("always: a new run's meta.yaml is synced", LIFE, "dump_meta(meta), durable)", "dump_meta(meta), False)"),
+    Mutant("always: and the way down to it", LIFE, "        if durable:\n            _sync_way_down(run)\n", ""),
+    Mutant(
+        "meta.yaml is synced before it is replaced",
+        LIFE,
+        'dump_meta(meta), run.settings.fsync != "never")',
+        "dump_meta(meta), False)",
+    ),
+    Mutant(
+        "always: and its name",
+        LIFE,
+        "            atomic.sync_folder(run.paths.folder)\n        except OSError:\n            atomic.write",
+        "            pass\n        except OSError:\n            atomic.write",
+    ),
+    Mutant(
+        "a resume restores documents from the snapshot",
+        LIFE,
+        "            restore_documents(run.paths, snapshot, commit if isinstance(commit, int) else 0, sync)\n",
+        "",
+    ),
+    Mutant("and syncs them", SNAPSHOTS, "            atomic.sync_file(path)\n", "            pass\n"),
+    Mutant("and their names", SNAPSHOTS, "            atomic.sync_folder(folder)\n", "            pass\n"),
+    Mutant("and makes sure of meta.yaml", LIFE, "            _secure_meta(run, sync)\n", ""),
+    Mutant("which it syncs", LIFE, "        atomic.sync_file(run.paths.meta)\n", ""),
+    Mutant(
+        "and its name, before the snapshot goes",
+        LIFE,
+        "        atomic.sync_file(run.paths.meta)\n        atomic.sync_folder(run.paths.folder)\n",
+        "        atomic.sync_file(run.paths.meta)\n",
+    ),
+    Mutant(
+        "which goes for good before anything is logged",
+        LIFE,
+        "        if sync:\n            atomic.sync_folder(run.paths.folder)\n        _replace",
+        "        _replace",
+    ),
+    Mutant("a snapshot is synced", LIFE, "SNAPSHOT, data, sync) as snapshot", "SNAPSHOT, data, False) as snapshot"),
+    Mutant(
+        "so is the meta.yaml of an end", LIFE, "dump_meta(after), sync) as meta", "dump_meta(after), False) as meta"
+    ),
+    Mutant("and the way down to both", LIFE, "                if sync:\n                    _sync_way_down(run)\n", ""),
+    Mutant("an end that was taken back is so for good", LIFE, "        run.files.taken_back = True\n", ""),
+]
+
+
+def main(arguments: List[str]) -> int:
+    """Try all of them, print the table; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m stress.power.mutants", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds to search for one (default 60)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="only the rules with this text in them")
+    options = parser.parse_args(arguments)
+    rows = [["rule", "found by", "state"]]
+    for mutant in MUTANTS:
+        if options.only is None or options.only in mutant.rule:
+            try:
+                rows.append([mutant.rule, *_search(mutant, options.seconds, options.seed)])
+            except ValueError as error:
+                print(error, file=sys.stderr)
+                return COULD_NOT_RUN
+            print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
+    print("\n".join(align(rows)))
+    return NOT_FOUND if any(row[1] == "nothing" for row in rows) else FOUND
+
+
+def _search(mutant: Mutant, seconds: float, seed: int) -> List[str]:
+    scratch = Path(tempfile.mkdtemp(prefix="mini-mlflow-mutant-", dir=_shared_memory()))
+    try:
+        shutil.copytree(os.path.dirname(mini_mlflow.__file__), str(scratch / "mini_mlflow"))
+        _mutate(scratch / "mini_mlflow" / mutant.module, mutant)
+        command = [sys.executable, "-m", "stress", "power", "--first", f"--seconds={seconds}", f"--seed={seed}"]
+        top = os.path.dirname(os.path.dirname(os.path.abspath(stress.__file__)))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(scratch), top]), TMPDIR=str(scratch))
+        command += ["--runs-dir", _place(scratch)]
+        done = subprocess.run(command, check=False, env=environment, cwd=str(scratch), capture_output=True)
+    finally:
+        shutil.rmtree(str(scratch))
+    if done.returncode == 0:
+        return ["nothing", ""]
+    if done.returncode != 1:
+        raise ValueError(f"{mutant.rule}: the search ended with {done.returncode}: {done.stderr.decode()}")
+    return _read_finding(done.stdout.decode())
+
+
+def _shared_memory() -> Optional[str]:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _place(scratch: Path) -> str:
+    place = scratch / "trees"
+    place.mkdir()
+    return str(place)
+
+
+def _mutate(path: Path, mutant: Mutant) -> None:
+    source = path.read_text()
+    if source.count(mutant.text) != 1:
+        raise ValueError(f"{mutant.rule}: {path.name} has {source.count(mutant.text)} times {mutant.text!r}")
+    path.write_text(source.replace(mutant.text, mutant.other))
+
+
+def _read_finding(report: str) -> List[str]:
+    words = report.partition("broken: python -m stress power ")[2].partition("\n")[0].split()
+    told: Dict[str, List[str]] = {}
+    for name, value in zip(words[::2], words[1::2]):
+        told.setdefault(name, []).append(value)
+    by = ", ".join(told[name][0] for name in ("--workload", "--fsync", "--ration"))
+    return [by, " then ".join(told["--state"])]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
