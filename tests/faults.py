@@ -21,6 +21,8 @@ from mini_mlflow.disk import atomic
 from stress.power import thresholds
 
 RUN_ID = "r"
+# An operation that has many steps has some dozens; an enumeration that does not end by then never would.
+MOST_STEPS = 300
 
 STEPS = frozenset(
     "open write fsync fdatasync close replace rename link symlink unlink remove mkdir rmdir makedirs removedirs "
@@ -349,6 +351,11 @@ class Operation(NamedTuple):
         return not self.name.startswith(("create", "resume", "attach"))
 
 
+def name_operation(operation: Operation) -> str:
+    """For the test's id."""
+    return operation.name.replace(", ", "-").replace(" ", "-")
+
+
 def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
     """The proxy, with the thresholds that the operation asks for, until the test's end."""
     ration_documents(monkeypatch, operation.refresh, operation.fold_at)
@@ -464,10 +471,8 @@ def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
     Operation("create, always", lambda root, stack: None, lambda root, run: open_run(root), fsync="always"),
-    Operation("first metrics, always", _fresh, _log(loss=0.5, acc=0.1), fsync="always"),
-    Operation("end, always", _filled, _on_run(lambda run: run.end()), refresh=False, fsync="always"),
+    Operation("first tags, always", _fresh, _on_run(lambda run: run.set_tags({"a": "b", "c": [1]})), fsync="always"),
     Operation("resume, always", _ended, lambda root, run: open_run(root), refresh=False, fsync="always"),
-    Operation("tags", _fresh, _on_run(lambda run: run.set_tags({"kind": "new", "more": [1]})), refresh=False),
     Operation("first param", _fresh, _on_run(lambda run: run.log_param("lr", 0.1))),
     Operation("new param", _filled, _on_run(lambda run: run.log_param("momentum", {"beta": [0.9]}))),
     Operation("replace param", _filled, _on_run(lambda run: run.log_param("lr", 0.2))),

@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 import pytest
 
 from faults import (
+    MOST_STEPS,
     OPERATIONS,
     RUN_ID,
     Fault,
@@ -28,8 +29,8 @@ from faults import (
     list_litter,
     list_temporaries,
     log_later_value,
+    name_operation,
     open_run,
-    quick_folder,
     read_stored,
     set_up,
     with_later_value,
@@ -46,13 +47,6 @@ from mini_mlflow import (
 )
 from tree_check import check_tree
 
-MOST_STEPS = 300
-
-
-def name_operation(operation: Operation) -> str:
-    return operation.name.replace(", ", "-").replace(" ", "-")
-
-
 # All of them take the same way through the engine, bar what Python makes of EACCES: one is tried everywhere, the
 # others where steps of all kinds come together.
 EVERYWHERE = "ENOSPC"
@@ -63,12 +57,6 @@ TRIED_WITH_ALL = ("create", "new param", "log call that folds", "flush that merg
 FAILURES = [(one, EVERYWHERE) for one in OPERATIONS] + [
     (one, name) for one in OPERATIONS for name in ELSEWHERE if one.name in TRIED_WITH_ALL
 ]
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with quick_folder() as path:
-        yield path
 
 
 def names_a_path_of(root: str, error: OSError) -> bool:
