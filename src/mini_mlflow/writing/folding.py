@@ -171,13 +171,18 @@ class Folding:
                 if read_head(path, len(line)) == line:
                     return known
             document = parse_document(read_file(path), path, key)
-        except FileNotFoundError:
-            return self._legacy_metric(key)
+        except FileNotFoundError as error:
+            if not exists(self._paths.history_folder(key)):
+                return self._legacy_metric(key)
+            # With "never", a power cut may have kept the sealed files and not what lists them. Readers see them.
+            damage: Exception = error
         except (DamagedFileError, OutsideTreeError) as error:
-            warnings.warn("a metric's document is rebuilt: %s" % error, DamagedFileWarning, stacklevel=2)
-            return None
-        self._metrics[key] = document
-        return document
+            damage = error
+        else:
+            self._metrics[key] = document
+            return document
+        warnings.warn("a metric's document is rebuilt: %s" % damage, DamagedFileWarning, stacklevel=2)
+        return None
 
     def _legacy_metric(self, key: str) -> MetricDocument:
         """What 0.1.0 left of a metric whose file name it spelled differently; a blank document where it left none."""
@@ -199,7 +204,7 @@ class Folding:
         path = self._paths.document(METRICS, key)
         try:
             newer = drop_known(older, as_new(salvage_document(read_file(path), path)))
-        except OutsideTreeError:
+        except (FileNotFoundError, OutsideTreeError):
             newer = []
         all_points = MetricDocument(key).appended([*as_new(older), *newer], 0)
         count = sealed[-1][1] + 1 if sealed else 0
@@ -225,10 +230,9 @@ class Folding:
         if self.sync and place not in self._synced:
             # Else a power cut could leave the sealed file and no document at all.
             self._write(place, document.dump(), document.commit, relied_on=True)
-            atomic.sync_folder(self._paths.kind_folder(METRICS))
         folder = self._paths.history_folder(key)
         if (atomic.create_folder(folder) or not document.sealed) and self.sync:
-            # Also where it stood already: who made it may have been killed before this.
+            # The document's name, too. Also where the folder stood already: who made it may have been killed then.
             atomic.sync_folder(os.path.dirname(folder))
         data = b"".join([*parts, to_sealed(document.points)])
         atomic.write_file(folder, sealed_name(*plan.new), data, self.sync)
