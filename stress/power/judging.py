@@ -76,7 +76,7 @@ def read(root: str) -> Optional[Found]:
 def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     """Asserts all of the above."""
     if found is None:
-        assert not asked.safe, "the run is gone"
+        assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
         return
     run = found.run
     for kind in ("params", "tags"):
@@ -136,10 +136,14 @@ def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
         assert all(value in rest for value in values), f"{key} has a point twice, out of order or invented: {values}"
 
 
-def rewrite(found: Optional[Found]) -> List[Call]:
-    """The calls that would have made the run as it was found, all on the medium before the first step."""
+def rewrite(found: Optional[Found], asked: Asked) -> List[Call]:
+    """The calls that would have made the run as it was found, all on the medium before the first step.
+
+    Of a run that could not be read, what was asked for may come back with whoever makes it anew.
+    """
     if found is None:
-        return []
+        calls = [*asked.safe, *asked.possible]
+        return [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in calls if call.kind != "turn"]
     calls = [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     status = found.run["metadata"]["status"]

@@ -135,9 +135,10 @@ class Search:
         again = place.with_name(place.name + "-continued")
         shutil.copytree(str(place), str(again))
         level = self._variant.level
-        past = rewrite(read(str(again / "mlruns")))
+        found = read(str(again / "mlruns"))
+        past = rewrite(found, ask(self.recording.calls, level, state.cut))
         self.tally.continued += 1
-        second = self._record_second_life(again, not past)
+        second = self._record_second_life(again, found is None)
         if second is not None:
             calls = past + second.calls
             # Not the level's promise: there was no second cut yet.

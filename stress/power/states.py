@@ -249,16 +249,15 @@ class Enumeration:
 
     def __iter__(self) -> Iterator[State]:
         # The last step first: what was promised by then is the most.
-        for cut in [self._disk.step, *self._cuts()]:
-            yield from (State(cut, base) for base in EXTREMES)
+        yield from (State(self._disk.step, base) for base in EXTREMES)
         # One of each cut in turn, so that an enumeration that is cut short has been everywhere.
-        yield from self._in_turn({cut: self._shuffled_singles(cut) for cut in self._cuts()})
+        yield from self._in_turn({cut: self._shuffled(cut) for cut in self._cuts()})
         yield from self._in_turn({cut: self._shuffled_pairs(cut) for cut in self._cuts()})
         while True:
             yield self.moment(self._dice.randrange(self._disk.step + 1)).draw(self._dice)
 
-    def _shuffled_singles(self, cut: int) -> Iterator[State]:
-        states = self.around(cut)[len(EXTREMES) :]
+    def _shuffled(self, cut: int) -> Iterator[State]:
+        states = self.around(cut)
         self._dice.shuffle(states)
         yield from states
 
