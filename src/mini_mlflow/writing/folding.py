@@ -227,8 +227,9 @@ class Folding:
             alone = (document.sealed_count, document.count - 1)
             plan, parts, sources = Sealing(alone, (), (*document.sealed, alone)), [], []
         place = (METRICS, key)
-        if self.sync and place not in self._synced:
-            # Else a power cut could leave the sealed file and no document at all.
+        if (self.sync and place not in self._synced) or not exists(self._paths.document(*place)):
+            # Else a power cut could leave the sealed file and no document at all. Or one has: with "never", it may also
+            # have taken the folder that both are in.
             self._write(place, document.dump(), document.commit, relied_on=True)
         folder = self._paths.history_folder(key)
         if (atomic.create_folder(folder) or not document.sealed) and self.sync:
