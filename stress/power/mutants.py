@@ -43,8 +43,8 @@ MUTANTS = [
     Mutant(
         "a metric's document is synced before its first seal",
         FOLDING,
-        "if self.sync and place not in self._synced:",
-        "if False:",
+        "if (self.sync and place not in self._synced) or not",
+        "if not",
     ),
     Mutant(
         "and its name, and that of the folder of sealed files",
