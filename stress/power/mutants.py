@@ -39,7 +39,6 @@ MUTANTS = [
     Mutant(
         "a document is synced before it replaces another", FOLDING, "or place in self._existing or exists(path))", ")"
     ),
-    Mutant("a document that relies on sealed files is synced", FOLDING, "(relied_on or place", "(place"),
     Mutant(
         "a metric's document is synced before its first seal",
         FOLDING,
@@ -170,10 +169,7 @@ MUTANTS = [
         "        _replace",
     ),
     Mutant("a snapshot is synced", LIFE, "SNAPSHOT, data, sync) as snapshot", "SNAPSHOT, data, False) as snapshot"),
-    Mutant(
-        "so is the meta.yaml of an end", LIFE, "dump_meta(after), sync) as meta", "dump_meta(after), False) as meta"
-    ),
-    Mutant("and the way down to both", LIFE, "                if sync:\n                    _sync_way_down(run)\n", ""),
+    Mutant("and the way down to it", LIFE, "                if sync:\n                    _sync_way_down(run)\n", ""),
     Mutant("an end that was taken back is so for good", LIFE, "        run.files.taken_back = True\n", ""),
 ]
 
