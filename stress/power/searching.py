@@ -136,7 +136,7 @@ class Search:
         shutil.copytree(str(place), str(again))
         level = self._variant.level
         found = read(str(again / "mlruns"))
-        past = rewrite(found, ask(self.recording.calls, level, state.cut))
+        past = rewrite(found, ask(self.recording.calls, level, state.cut), level)
         self.tally.continued += 1
         second = self._record_second_life(again, found is None)
         if second is not None:
