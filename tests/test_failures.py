@@ -26,6 +26,7 @@ from faults import (
     Step,
     Stored,
     fail,
+    install,
     list_litter,
     list_temporaries,
     log_later_value,
@@ -133,6 +134,27 @@ def judge_failed(
     assert read_stored(root) == with_later_value(seen), what
     assert list_litter(root) == [], what
     check_tree(root, leftovers=struck.name in ("unlink", "rmdir"))
+
+
+def test_creation_that_fails_in_a_folder_that_was_left_there_leaves_no_run(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who created the run before was killed once the folder stood."""
+    monkeypatch.setenv("MINI_MLFLOW_FSYNC", "always")
+    disk = install(monkeypatch)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        os.makedirs(os.path.join(root, "0", RUN_ID))
+        with disk.armed(fail(errno.ENOSPC), at):
+            try:
+                run = open_run(root)
+            except OSError:
+                assert read_stored(root) is None, disk.struck
+                continue
+        run.end()
+        if disk.struck is None:
+            break
+    assert at > 1
 
 
 def full(step: Step) -> Any:

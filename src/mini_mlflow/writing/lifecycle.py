@@ -110,17 +110,19 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         "format": FORMAT,
     }
     run.take_ownership()
-    made = False
+    inside = False
     try:
         atomic.create_folder(os.path.dirname(paths.folder))
-        made = atomic.create_folder(paths.folder)
+        atomic.create_folder(paths.folder)
+        # A real folder, whoever made it: one that was killed here before may have.
+        inside = True
         durable = run.settings.fsync == "always"
         atomic.write_file(paths.folder, META, dump_meta(meta), durable)
         if durable:
             _sync_way_down(run)
     except BaseException:
         run.give_up_ownership()
-        if made:
+        if inside:
             _undo_creation(run)
         raise
     run.meta = meta
