@@ -1,4 +1,4 @@
-"""``python -m stress``: run the scenarios, judge them, print the table. ``python -m stress bench``: measure."""
+"""``python -m stress``: run the scenarios, judge them, print the table. With ``power`` or ``bench``: see README.md."""
 
 from __future__ import annotations
 

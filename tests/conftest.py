@@ -8,6 +8,7 @@ from typing import Dict, Iterator, List
 
 import pytest
 
+from faults import quick_folder
 from mini_mlflow import MiniMlflowError, fluent, run_stack
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.open_runs import owned_runs
@@ -25,6 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         metavar="N",
         help="of enumerations, run every Nth variant only; which ones differs from one Python version to the next",
+    )
+    parser.addoption(
+        "--model-examples",
+        type=int,
+        metavar="N",
+        help="let test_model.py search N new examples; by default it runs the same few",
     )
 
 
@@ -55,6 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def runs_dir(tmp_path: os.PathLike[str]) -> str:
     """The path of a tree that does not exist yet."""
     return os.path.join(str(tmp_path), "mlruns")
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    """A folder for many small trees, in memory where possible; they are not looked at when the test is over."""
+    with quick_folder() as path:
+        yield path
 
 
 @pytest.fixture(autouse=True)

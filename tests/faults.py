@@ -18,12 +18,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic
-from mini_mlflow.formats import tiers
-from mini_mlflow.writing import folding, ration
+from stress.power import thresholds
 
 RUN_ID = "r"
+# An operation that has many steps has some dozens; an enumeration that does not end by then never would.
+MOST_STEPS = 300
 
-_STEPS = frozenset(
+STEPS = frozenset(
     "open write fsync fdatasync close replace rename link symlink unlink remove mkdir rmdir makedirs removedirs "
     "truncate ftruncate chmod utime".split()
 )
@@ -125,7 +126,7 @@ class FaultyOs:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
-        if name not in _STEPS:
+        if name not in STEPS:
             return real
 
         def take_step(*arguments: Any, **options: Any) -> Any:
@@ -249,18 +250,14 @@ def quick_folder() -> Iterator[str]:
 
 def ration_documents(monkeypatch: Any, refresh: bool, fold_at: int = 10**6) -> None:
     """For runs opened from now on: a log call always or never rewrites the documents, and folds at ``fold_at``."""
-    monkeypatch.setattr(ration, "_BURST", 1e9 if refresh else 0.0)
-    monkeypatch.setattr(ration, "_SHARE", 0.0)
-    monkeypatch.setattr(ration, "_FOLD_SHARE", 0.0)
-    monkeypatch.setattr(ration, "_FOLD_AT", fold_at)
+    for setting in thresholds.rationing(refresh, fold_at):
+        monkeypatch.setattr(*setting)
 
 
 def seal_early(monkeypatch: Any) -> None:
     """A fold seals four points, and merges two sealed files of one size."""
-    for module in (tiers, folding):
-        monkeypatch.setattr(module, "SEAL_AT", 4)
-    monkeypatch.setattr(tiers, "FAN", 2)
-    monkeypatch.setattr(tiers, "LARGEST", 16)
+    for setting in thresholds.sealing_early():
+        monkeypatch.setattr(*setting)
 
 
 # -- what a reader sees --------------------------------------------------------------------------------------------
@@ -338,6 +335,7 @@ class Operation(NamedTuple):
         prepare: brings a tree into that state; returns the open run, None where there is none yet.
         act: does it; returns the open run.
         refresh, fold_at: as `ration_documents`.
+        fsync: the level.
     """
 
     name: str
@@ -345,17 +343,24 @@ class Operation(NamedTuple):
     act: Callable[[str, Optional[Run]], Run]
     refresh: bool = True
     fold_at: int = 10**6
+    fsync: str = "end"
 
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return self.name not in ("create", "resume") and not self.name.startswith("attach")
+        return not self.name.startswith(("create", "resume", "attach"))
+
+
+def name_operation(operation: Operation) -> str:
+    """For the test's id."""
+    return operation.name.replace(", ", "-").replace(" ", "-")
 
 
 def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
     """The proxy, with the thresholds that the operation asks for, until the test's end."""
     ration_documents(monkeypatch, operation.refresh, operation.fold_at)
     seal_early(monkeypatch)
+    monkeypatch.setenv("MINI_MLFLOW_FSYNC", operation.fsync)
     return install(monkeypatch)
 
 
@@ -465,6 +470,9 @@ def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run
 
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
+    Operation("create, always", lambda root, stack: None, lambda root, run: open_run(root), fsync="always"),
+    Operation("first tags, always", _fresh, _on_run(lambda run: run.set_tags({"a": "b", "c": [1]})), fsync="always"),
+    Operation("resume, always", _ended, lambda root, run: open_run(root), refresh=False, fsync="always"),
     Operation("first param", _fresh, _on_run(lambda run: run.log_param("lr", 0.1))),
     Operation("new param", _filled, _on_run(lambda run: run.log_param("momentum", {"beta": [0.9]}))),
     Operation("replace param", _filled, _on_run(lambda run: run.log_param("lr", 0.2))),
@@ -474,7 +482,7 @@ OPERATIONS = [
     Operation("new metric", _filled, _log(extra=0.5)),
     Operation("new metric, others in the log", _filled, _log(extra=0.5), refresh=False),
     Operation("existing metric", _filled, _log(loss=0.1)),
-    Operation("existing metric, in the log", _filled, _log(loss=0.1), refresh=False),
+    Operation("existing metric, in the log", _filled, _on_run(lambda run: run.log_metric("loss", 0.1)), refresh=False),
     Operation("several metrics", _filled, _log(loss=0.1, acc=0.2, extra=0.3)),
     Operation("several metrics, in the log", _filled, _log(loss=0.1, acc=0.2), refresh=False),
     Operation("tag", _filled, _on_run(lambda run: run.set_tag("kind", "new"))),

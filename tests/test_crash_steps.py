@@ -7,11 +7,12 @@ import signal
 import traceback
 import warnings
 from contextlib import ExitStack
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
 
 from faults import (
+    MOST_STEPS,
     OPERATIONS,
     RUN_ID,
     FaultyOs,
@@ -22,8 +23,8 @@ from faults import (
     kill,
     list_litter,
     log_later_value,
+    name_operation,
     open_run,
-    quick_folder,
     read_stored,
     set_up,
     with_later_value,
@@ -33,19 +34,6 @@ from mini_mlflow.disk import regular
 from whole_tree import check_whole_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-# A run that has many steps has some dozens; an enumeration that does not end by then never would.
-MOST_STEPS = 300
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with quick_folder() as path:
-        yield path
-
-
-def name_operation(operation: Operation) -> str:
-    return operation.name.replace(", ", "-").replace(" ", "-")
 
 
 def in_child(work: Callable[[], Any]) -> int:
@@ -213,7 +201,7 @@ READS = {
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize(
-    "operation", [operation for operation in OPERATIONS if operation.name != "create"], ids=name_operation
+    "operation", [one for one in OPERATIONS if not one.name.startswith("create")], ids=name_operation
 )
 def test_writer_between_any_two_looks_of_a_reader_shows_before_or_after(
     operation: Operation, read: str, folder: str, monkeypatch: pytest.MonkeyPatch

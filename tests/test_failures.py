@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 import pytest
 
 from faults import (
+    MOST_STEPS,
     OPERATIONS,
     RUN_ID,
     Fault,
@@ -25,11 +26,12 @@ from faults import (
     Step,
     Stored,
     fail,
+    install,
     list_litter,
     list_temporaries,
     log_later_value,
+    name_operation,
     open_run,
-    quick_folder,
     read_stored,
     set_up,
     with_later_value,
@@ -46,27 +48,16 @@ from mini_mlflow import (
 )
 from whole_tree import check_whole_tree
 
-MOST_STEPS = 300
-
-
-def name_operation(operation: Operation) -> str:
-    return operation.name.replace(", ", "-").replace(" ", "-")
-
-
 # All of them take the same way through the engine, bar what Python makes of EACCES: one is tried everywhere, the
 # others where steps of all kinds come together.
 EVERYWHERE = "ENOSPC"
-ELSEWHERE = ("EIO", "EACCES", "EROFS", "EMFILE")
+# EINTR: Python itself repeats a call that a signal interrupted (PEP 475). Where it comes out all the same, as from a
+# network file system that gives up, the step was not done, and the call is refused as for any other reason.
+ELSEWHERE = ("EIO", "EACCES", "EROFS", "EMFILE", "EINTR")
 TRIED_WITH_ALL = ("create", "new param", "log call that folds", "flush that merges", "end", "resume")
 FAILURES = [(one, EVERYWHERE) for one in OPERATIONS] + [
     (one, name) for one in OPERATIONS for name in ELSEWHERE if one.name in TRIED_WITH_ALL
 ]
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with quick_folder() as path:
-        yield path
 
 
 def names_a_path_of(root: str, error: OSError) -> bool:
@@ -143,6 +134,27 @@ def judge_failed(
     assert read_stored(root) == with_later_value(seen), what
     assert list_litter(root) == [], what
     check_whole_tree(root, leftovers=struck.name in ("unlink", "rmdir"))
+
+
+def test_creation_that_fails_in_a_folder_that_was_left_there_leaves_no_run(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who created the run before was killed once the folder stood."""
+    monkeypatch.setenv("MINI_MLFLOW_FSYNC", "always")
+    disk = install(monkeypatch)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        os.makedirs(os.path.join(root, "0", RUN_ID))
+        with disk.armed(fail(errno.ENOSPC), at):
+            try:
+                run = open_run(root)
+            except OSError:
+                assert read_stored(root) is None, disk.struck
+                continue
+        run.end()
+        if disk.struck is None:
+            break
+    assert at > 1
 
 
 def full(step: Step) -> Any:
@@ -482,9 +494,10 @@ def test_special_file_in_one_run_does_not_break_the_listing(kind: str, run: Run,
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a quarter of a megabyte and 100 names; needs root, or a user namespace with it."""
     mount = tmp_path / "small"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "mini_mlflow", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=100", "mini_mlflow", str(mount)]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
@@ -546,3 +559,59 @@ def test_run_cannot_start_on_a_full_disk_and_leaves_nothing(small_disk: Path) ->
     tracker.start_run(run_id=RUN_ID)
     tracker.end_run()
     assert tracker.list_runs() == [RUN_ID]
+
+
+def fill_with_bytes(disk: Path) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(b"x" * 4096)
+
+
+def fill_with_names(disk: Path) -> None:
+    (disk / "ballast").mkdir()
+    for number in range(1000):
+        (disk / "ballast" / str(number)).touch()
+
+
+def make_room(disk: Path) -> None:
+    ballast = disk / "ballast"
+    shutil.rmtree(str(ballast)) if ballast.is_dir() else ballast.unlink()
+
+
+@pytest.mark.parametrize("fill", [fill_with_bytes, fill_with_names])
+def test_full_disk_stores_all_or_changes_nothing_whatever_is_asked_of_it(
+    fill: Callable[[Path], None], small_disk: Path, folder: str
+) -> None:
+    """Each operation on a disk that has no room for a byte, or for a name, and once more when it has."""
+    refused = set()
+    tried = [one for one in OPERATIONS if fill is fill_with_bytes or one.name in (*TRIED_WITH_ALL, "attach")]
+    for operation in tried:
+        root, twin = str(small_disk / "mlruns"), os.path.join(folder, operation.name)
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            set_up(operation, patch)
+            run = operation.prepare(root, stack)
+            before = read_if_there(root)
+            os.makedirs(root, exist_ok=True)
+            with pytest.raises(OSError, match="No space left"):
+                fill(small_disk)
+            run, error = act(operation, root, run)
+            seen = read_if_there(root)
+            if error is None:
+                operation.act(twin, operation.prepare(twin, stack))
+                assert seen == read_stored(twin), operation.name
+            else:
+                assert isinstance(error, OSError), operation.name
+                assert error.errno == errno.ENOSPC, operation.name
+                assert names_a_path_of(root, error), operation.name
+                assert seen == before, operation.name
+                refused.add(operation.name)
+            assert list_temporaries(root) == [], operation.name
+            make_room(small_disk)
+            finish(root, run)
+            assert read_stored(root) == with_later_value(seen), operation.name
+            assert list_litter(root) == [], operation.name
+        check_whole_tree(root)
+        shutil.rmtree(root)
+    # A resume makes the room that it needs itself, an attach needs none.
+    assert {"create", "new param", "end"} <= refused
+    assert "attach" not in refused

@@ -280,3 +280,29 @@ def test_log_stays_short_in_a_hot_loop(runs_dir: str, monkeypatch: Any) -> None:
             longest = max(longest, len(log(run)))
     assert longest <= 1000
     assert values(run, "loss") == [float(n) for n in range(2000)]
+
+
+@pytest.mark.usefixtures("seal_early")
+def test_sealed_files_without_their_document_stay_part_of_the_history(runs_dir: str) -> None:
+    """What a power cut may leave with "never": who logs next rebuilds the document, and loses nothing readers saw."""
+    run = Run(runs_dir=runs_dir, fsync="never")
+    for n in range(4):
+        run.log_metric("loss", float(n))
+    run.flush()
+    os.unlink(str(folder_of(run) / "metrics" / "loss.json"))
+    run.log_metric("loss", 4.0)
+    with pytest.warns(DamagedFileWarning, match=r"rebuilt.*loss\.json"):
+        run.flush()
+    assert values(run, "loss") == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.usefixtures("seal_early")
+def test_metric_is_sealed_where_the_folder_of_all_metrics_is_gone(runs_dir: str) -> None:
+    """Likewise: the commits are there, the documents and their folder are not."""
+    run = Run(runs_dir=runs_dir, fsync="never")
+    for n in range(4):
+        run.log_metric("loss", float(n))
+    shutil.rmtree(str(folder_of(run) / "metrics"))
+    run.flush()
+    assert values(run, "loss") == [0.0, 1.0, 2.0, 3.0]
+    assert document(run, "metrics", "loss")["sealed"] == ["0-3"]

@@ -6,12 +6,13 @@ import os
 import signal
 import time
 from contextlib import ExitStack
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, List
 
 import pytest
 
 from concurrency import run_python, run_together
 from faults import (
+    MOST_STEPS,
     OPERATIONS,
     Fault,
     Operation,
@@ -21,7 +22,7 @@ from faults import (
     interrupt_before,
     list_litter,
     log_later_value,
-    quick_folder,
+    name_operation,
     read_stored,
     set_up,
     with_later_value,
@@ -33,7 +34,6 @@ from mini_mlflow.entities import RunAddress
 from mini_mlflow.writing import run_files
 from whole_tree import check_whole_tree
 
-MOST_STEPS = 300
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
 # A log call, with all that it may come to, and the end: where every line is tried, and where other threads log beside.
 BUSIEST = [one for one in INTERRUPTED if one.name in ("log call that folds", "end")]
@@ -41,16 +41,6 @@ BUSIEST = [one for one in INTERRUPTED if one.name in ("log call that folds", "en
 # What a longer search raises.
 SIGNALS = 300
 THREADED_STEPS = 20
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with quick_folder() as path:
-        yield path
-
-
-def name_operation(operation: Operation) -> str:
-    return operation.name.replace(", ", "-").replace(" ", "-")
 
 
 def expect(operation: Operation, root: str) -> Any:

@@ -1,354 +1,308 @@
-"""Power cuts: whatever a careless file system keeps, what the fsync level promises is there and reads without error."""
+"""Power cuts: whatever a careless file system keeps, what the fsync level promises is there and reads without error.
+
+The search is that of ``python -m stress power``, which goes on for as long as one likes; here a few dozen states of
+each workload are built, read and gone on from, and those around the steps that once went wrong, all of them.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
-import shutil
-import warnings
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from pathlib import Path
+from typing import Any, Callable, List
 
 import pytest
 
-from faults import ration_documents, seal_early
-from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError, run_stack
+from mini_mlflow import ExperimentTracker
 from mini_mlflow.disk import atomic
-from power_model import Loss, RecordedDisk, build_state, make_losses
+from mini_mlflow.writing import folding
+from stress.power import program
+from stress.power.diary import DONE, REFUSED, Call, Diary, record
+from stress.power.judging import Found, ask, judge
+from stress.power.processes import SimulatedProcess
+from stress.power.recorded_disk import RecordedDisk
+from stress.power.searching import LEVELS, Search, Variant
+from stress.power.states import KEPT, LOST, NAMES_ONLY, Enumeration, Moment, State, write_tree
+from stress.power.workloads import RATIONS, WORKLOADS, go_on
 
-RUN_ID, RUN_NAME = "r", "power"
-ENDED = "FINISHED"
+pytestmark = pytest.mark.damaged_tree
 
-
-class Call(NamedTuple):
-    """A call on the run: the steps of the disk between which it ran, and what it asked for."""
-
-    begun: int
-    done: int
-    kind: str
-    key: str = ""
-    value: Any = None
-
-
-class Diary:
-    """Makes calls and writes down when each began and when it was acknowledged."""
-
-    def __init__(self, disk: RecordedDisk, root: str, fsync: str, first_value: float) -> None:
-        self.disk = disk
-        self.tracker = ExperimentTracker(runs_dir=root, fsync=fsync)
-        self.calls: List[Call] = []
-        self.run: Any = None
-        self._next_value = first_value
-
-    def _note(self, action: Any, *noted: Tuple[str, str, Any]) -> Any:
-        begun = self.disk.step
-        result = action()
-        self.calls += [Call(begun, self.disk.step, *call) for call in noted]
-        return result
-
-    def start(self) -> None:
-        self.run = self._note(lambda: self.tracker.start_run(RUN_NAME, run_id=RUN_ID, nested=True), ("start", "", None))
-        run_stack.discard(self.run)
-
-    def params(self, **params: Any) -> None:
-        self._note(lambda: self.run.log_params(params), *(("params", key, value) for key, value in params.items()))
-
-    def tag(self, key: str, value: Any) -> None:
-        self._note(lambda: self.run.set_tag(key, value), ("tags", key, value))
-
-    def metrics(self, *keys: str) -> None:
-        """A point for each key, with a value that no other point has."""
-        points = dict.fromkeys(keys, self._next_value)
-        self._next_value += 1.0
-        self._note(lambda: self.run.log_metrics(points), *(("metric", key, value) for key, value in points.items()))
-
-    def flush(self) -> None:
-        self._note(self.run.flush, ("flush", "", None))
-
-    def end(self) -> None:
-        self._note(self.run.end, ("end", "", None))
+# What a longer search raises: ``python -m stress power`` does.
+STATES = 36
 
 
-def live_through(diary: Diary) -> None:
-    """A run with all that a run does: new and replaced documents, folds, seals, merges, an end, a resume, an end."""
-    diary.start()
-    diary.params(lr=0.1, layers=[1, 2])
-    diary.metrics("loss")
-    diary.metrics("loss", "accuracy")
-    diary.tag("stage", "first")
-    diary.params(lr=0.2)
-    for _ in range(10):
-        diary.metrics("loss")
-    diary.flush()
-    diary.metrics("loss", "late")
-    diary.end()
-    diary.start()
-    diary.params(lr=0.3, resumed=True)
-    for _ in range(9):
-        diary.metrics("loss")
-    diary.metrics("late", "accuracy", "new")
-    diary.tag("stage", "second")
-    diary.end()
+def tell(search: Search) -> str:
+    return "\n".join("%s\n%s" % (finding.command(), finding.error) for finding in search.tally.findings)
 
 
-class Recording(NamedTuple):
-    disk: RecordedDisk
-    calls: List[Call]
-    level: str
-
-    def cuts(self, count: int, dice: random.Random) -> List[int]:
-        """Steps to cut after: some at which a call was acknowledged, as many others, at random, and the last."""
-        acknowledged = sorted({call.done for call in self.calls})
-        some = dice.sample(acknowledged, min(len(acknowledged), count // 2))
-        some += [dice.randrange(self.disk.step + 1) for _ in range(count - len(some) - 1)]
-        return [*some, self.disk.step]
-
-
-def record(base: str, level: str, monkeypatch: Any, live: Any = live_through, first_value: float = 0.0) -> Recording:
-    """What ``live`` does in a tree in ``base``, step by step."""
-    disk = RecordedDisk(base)
-    diary = Diary(disk, os.path.join(base, "mlruns"), level, first_value)
-    with monkeypatch.context() as patch:
-        patch.setattr(atomic, "os", disk)
-        live(diary)
-    return Recording(disk, diary.calls, level)
-
-
-# -- what must be there --------------------------------------------------------------------------------------------
-
-
-def count_safe(calls: List[Call], level: str, cut: int) -> int:
-    """How many of the calls, from the first, the level has promised to keep at the cut."""
-    if level == "never":
-        return 0
-    promising = ("end", "flush") if level == "end" else {call.kind for call in calls}
-    return max([n for n, call in enumerate(calls, 1) if call.done <= cut and call.kind in promising], default=0)
-
-
-def read(root: str) -> Optional[Tuple[Dict[str, Any], Dict[str, List[Tuple[int, float]]]]]:
-    """The run and its histories as a reader sees them; None if there is no readable run. Damage is warned of only."""
-    tracker = ExperimentTracker(runs_dir=root)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DamagedFileWarning)
-        listed = tracker.list_runs()
-        try:
-            run = tracker.get_run(RUN_ID)
-        except (RunNotFoundError, DamagedFileError):
-            assert listed == []
-            return None
-        assert listed == [RUN_ID]
-        histories = {
-            key: [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key)]
-            for key in run["metrics"]
-        }
-    return run, histories
-
-
-def judge(root: str, calls: List[Call], level: str, cut: int, past: int = 0) -> None:
-    """Asserts that what the level promises is in the tree, with the first ``past`` calls, and nothing nobody logged."""
-    safe_count = max(past, count_safe(calls, level, cut))
-    safe, possible = calls[:safe_count], [call for call in calls[safe_count:] if call.begun <= cut]
-    found = read(root)
-    if found is None:
-        assert not safe
-        return
-    run, histories = found
-    judge_values(run, safe, possible)
-    judge_histories(histories, safe, possible)
-    if level != "never":
-        # With "never", a sealed file may be lost that the document counts on.
-        for key, points in histories.items():
-            assert [step for step, _ in points] == list(range(len(points)))
-            assert run["metrics"][key] == points[-1][1]
-    turns = [call.kind for call in safe if call.kind in ("start", "end")]
-    undecided = not turns or any(call.kind in ("start", "end") for call in possible)
-    assert run["metadata"]["name"] == RUN_NAME
-    # Without its lock file, nobody can tell that the owner is dead.
-    status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
-    assert status in ((ENDED, "RUNNING") if undecided else (ENDED if turns[-1] == "end" else "RUNNING",))
-
-
-def judge_values(run: Dict[str, Any], safe: List[Call], possible: List[Call]) -> None:
-    for kind in ("params", "tags"):
-        kept = {call.key: call.value for call in safe if call.kind == kind}
-        assert set(kept) <= set(run[kind])
-        for key, value in run[kind].items():
-            allowed = [call.value for call in possible if (call.kind, call.key) == (kind, key)]
-            assert value in allowed + ([kept[key]] if key in kept else [])
-
-
-def judge_histories(histories: Dict[str, List[Tuple[int, float]]], safe: List[Call], possible: List[Call]) -> None:
-    assert {call.key for call in safe if call.kind == "metric"} <= set(histories)
-    for key, points in histories.items():
-        values = [value for _, value in points]
-        kept = [call.value for call in safe if (call.kind, call.key) == ("metric", key)]
-        assert values[: len(kept)] == kept
-        rest = iter([call.value for call in possible if (call.kind, call.key) == ("metric", key)])
-        assert all(value in rest for value in values[len(kept) :]), (key, values, "a point twice or out of order")
-
-
-# -- the cuts ------------------------------------------------------------------------------------------------------
-
-LEVELS = ("end", "always", "never")
-#: (documents are rewritten at each call, commits at which the log is folded)
-RATIONS = [(True, 10**6), (False, 10**6), (False, 5)]
-
-
-def pick_losses(dice: random.Random) -> Dict[str, Loss]:
-    losses = make_losses(dice.randrange(2**32))
-    return {name: losses[name] for name in dice.sample(sorted(losses), 2)}
-
-
-@pytest.mark.damaged_tree
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("refresh", "fold_at"), RATIONS)
-def test_what_the_level_promises_survives_any_power_cut(
-    tmp_path: Any, monkeypatch: Any, level: str, refresh: bool, fold_at: int
-) -> None:
-    """Whenever the power goes, and whatever unsynced thing is lost, a reader finds all that was promised."""
-    ration_documents(monkeypatch, refresh, fold_at)
-    seal_early(monkeypatch)
-    base = tmp_path / "disk"
-    base.mkdir()
-    recording = record(str(base), level, monkeypatch)
-    dice = random.Random(repr((level, refresh, fold_at)))
-    state = tmp_path / "state"
-    for cut in recording.cuts(18, dice):
-        for name, loss in pick_losses(dice).items():
-            build_state(recording.disk, cut, loss, str(state))
-            try:
-                judge(str(state / "mlruns"), recording.calls, level, cut)
-            except Exception as error:
-                raise AssertionError("power cut after step %d, keeping %s" % (cut, name)) from error
-            shutil.rmtree(str(state))
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_what_the_level_promises_survives_any_power_cut(workload: str, level: str, tmp_path: Path) -> None:
+    """Whenever the power goes, and whatever unsynced thing is lost: all that was promised is read, and gone on from."""
+    # Over all of these, each ration meets each workload and each level.
+    ration = sorted(RATIONS)[(list(WORKLOADS).index(workload) + LEVELS.index(level)) % len(RATIONS)]
+    search = Search(Variant(workload, level, ration, 1), tmp_path / "search")
+    assert search.advance(STATES), tell(search)
+    assert search.tally.distinct > STATES // 4
+    assert search.tally.continued
 
 
-def seal_at_once(diary: Diary) -> None:
-    diary.start()
-    diary.params(lr=0.1)
-    # The run itself is on the medium from here on.
-    diary.flush()
-    for _ in range(5):
-        diary.metrics("loss")
-    diary.flush()
+# -- all states of a few steps -------------------------------------------------------------------------------------
 
 
-@pytest.mark.damaged_tree
-def test_first_seal_survives_a_cut_after_every_step(tmp_path: Any, monkeypatch: Any) -> None:
+def search_all(
+    tmp_path: Path, monkeypatch: Any, live: Callable[[Diary], None], level: str, from_call: int, ration: str = "behind"
+) -> Search:
+    """Has tried each state that differs in one thing, after each step from the call ``from_call`` (-1: the last) on."""
+    monkeypatch.setitem(WORKLOADS, "scenario", lambda diary, dice: live(diary))
+    search = Search(Variant("scenario", level, ration, 1), tmp_path / "search")
+    for cut in range(search.recording.calls[from_call].begun, search.recording.disk.step + 1):
+        for state in search.enumeration.around(cut):
+            if search.is_new(state):
+                search.try_state(state, continued=state.base == LOST and not state.deviations)
+    assert not search.tally.findings, tell(search)
+    return search
+
+
+def test_first_seal_survives_a_cut_after_every_step(tmp_path: Path, monkeypatch: Any) -> None:
     """A metric whose document was never synced is sealed: whatever is left of it, its last value ends its history."""
-    ration_documents(monkeypatch, refresh=False)
-    seal_early(monkeypatch)
-    base, state = tmp_path / "disk", tmp_path / "state"
-    base.mkdir()
-    recording = record(str(base), "end", monkeypatch, seal_at_once)
-    flush = recording.calls[-1]
-    for cut in range(flush.begun, flush.done + 1):
-        for name, loss in make_losses(cut).items():
-            build_state(recording.disk, cut, loss, str(state))
-            try:
-                judge(str(state / "mlruns"), recording.calls, "end", cut)
-            except Exception as error:
-                raise AssertionError("power cut after step %d, keeping %s" % (cut, name)) from error
-            shutil.rmtree(str(state))
+
+    def live(diary: Diary) -> None:
+        diary.start()
+        diary.params(lr=0.1)
+        # The run itself is on the medium from here on.
+        diary.flush()
+        for _ in range(5):
+            diary.metrics("loss")
+        diary.flush()
+
+    search_all(tmp_path, monkeypatch, live, "end", from_call=-1)
 
 
-@pytest.mark.damaged_tree
+def test_run_that_ended_at_once_is_resumed_after_any_cut(tmp_path: Path, monkeypatch: Any) -> None:
+    """Of ``meta.yaml``, which nothing has synced before the end, the end's own cut may leave nothing."""
+
+    def live(diary: Diary) -> None:
+        diary.start()
+        diary.metrics("loss")
+        diary.end()
+        diary.start()
+
+    search_all(tmp_path, monkeypatch, live, "end", from_call=2)
+
+
+def test_folder_that_another_process_made_is_synced_by_who_relies_on_it(tmp_path: Path, monkeypatch: Any) -> None:
+    """One process has synced the way down to its params; the folder of metrics came later, and was another's."""
+
+    def live(diary: Diary) -> None:
+        first, second = diary.process, SimulatedProcess(pid=1002)
+        diary.start()
+        diary.params(lr=0.1)
+        diary.flush()
+        diary.switch_to(second)
+        diary.start()
+        diary.metrics("loss")
+        diary.switch_to(first)
+        diary.metrics("loss")
+        diary.flush()
+
+    search_all(tmp_path, monkeypatch, live, "end", from_call=-1)
+
+
+@pytest.mark.parametrize("at", range(7, 11))
+def test_folder_of_sealed_files_whose_maker_was_killed_is_synced_before_a_document_relies_on_it(
+    at: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def live(diary: Diary) -> None:
+        first = diary.process
+        diary.start()
+        for _ in range(3):
+            diary.metrics("loss")
+        diary.flush()
+        diary.switch_to(SimulatedProcess(pid=1002))
+        diary.start()
+        diary.metrics("loss")
+        diary.killed_during(diary.flush, at)
+        diary.switch_to(first)
+        diary.flush()
+
+    search_all(tmp_path, monkeypatch, live, "end", from_call=-1)
+
+
 @pytest.mark.parametrize("level", ["end", "always"])
-def test_run_goes_on_after_a_power_cut_and_survives_the_next(tmp_path: Any, monkeypatch: Any, level: str) -> None:
-    """A run that is continued after a power cut keeps what a reader saw then, through another power cut too."""
-    ration_documents(monkeypatch, refresh=False, fold_at=5)
-    seal_early(monkeypatch)
-    base, after_cut = tmp_path / "disk", tmp_path / "after"
-    base.mkdir()
-    first = record(str(base), level, monkeypatch)
-    dice = random.Random(level)
-    for cut in first.cuts(8, dice):
-        name, loss = pick_losses(dice).popitem()
-        if cut == first.disk.step:
-            name = "only what was synced"
-            loss = make_losses(0)[name]
-        build_state(first.disk, cut, loss, str(after_cut))
-        try:
-            continue_and_cut_again(after_cut, tmp_path / "state", level, dice, monkeypatch)
-        except Exception as error:
-            raise AssertionError("first power cut after step %d, keeping %s" % (cut, name)) from error
-        shutil.rmtree(str(after_cut))
+def test_end_that_could_not_be_taken_back_for_good_takes_no_later_call_with_it(
+    level: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The sync of the end fails, and so does that of taking it back: the next call makes sure of that first."""
+
+    def live(diary: Diary) -> None:
+        diary.start()
+        diary.metrics("loss")
+        diary.failing(diary.end, "fsync", "r")
+        assert diary.calls[-1].outcome == REFUSED
+        diary.metrics("loss")
+        diary.flush()
+
+    search_all(tmp_path, monkeypatch, live, level, from_call=3)
 
 
-def continue_and_cut_again(after_cut: Any, state: Any, level: str, dice: random.Random, monkeypatch: Any) -> None:
-    seen = read(str(after_cut / "mlruns"))
-    # What was readable after the first cut is on the medium: nothing of it may go any more.
-    past = rewrite_diary(*seen) if seen is not None else []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DamagedFileWarning)
-        try:
-            second = record(str(after_cut), level, monkeypatch, go_on, first_value=1000.0)
-        except DamagedFileError as error:
-            assert seen is None
-            assert error.path.endswith("meta.yaml")
-            return
-    calls = past + second.calls
-    judge(str(after_cut / "mlruns"), calls, "always", second.disk.step, len(past))
-    for cut in second.cuts(5, dice):
-        for name, loss in pick_losses(dice).items():
-            build_state(second.disk, cut, loss, str(state))
-            try:
-                judge(str(state / "mlruns"), calls, level, cut, len(past))
-            except Exception as error:
-                raise AssertionError("second power cut after step %d, keeping %s" % (cut, name)) from error
-            shutil.rmtree(str(state))
+# -- engines that forget -------------------------------------------------------------------------------------------
+
+real_write = atomic.write_file
+FORGETFUL = {
+    "fsync before a rename": (
+        atomic,
+        "write_file",
+        lambda folder, name, data, sync: real_write(folder, name, data, False),
+    ),
+    "fsync of new documents": (atomic, "sync_file", lambda path: None),
+    "fsync of folders": (atomic, "sync_folder", lambda path, missing_ok=False: None),
+    "documents before the log goes": (folding.Folding, "_make_durable", lambda self, place: None),
+}
 
 
-def go_on(diary: Diary) -> None:
-    diary.start()
-    diary.params(lr=0.4, after_cut=1)
-    for _ in range(6):
-        diary.metrics("loss", "after cut")
-    diary.flush()
-    diary.metrics("loss", "late")
-    diary.end()
+@pytest.mark.parametrize("forgotten", FORGETFUL)
+def test_engine_that_forgets_is_found_out(forgotten: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """Without one of the mechanisms, the search finds a state that breaks the promise, and keeps it."""
+    monkeypatch.setattr(*FORGETFUL[forgotten])
+    search = Search(Variant("several_lives", "end", "folding", 1), tmp_path / "search")
+    search.advance(400)
+    (finding,) = search.tally.findings
+    assert os.path.isdir(finding.kept)
+    repeated = Search(finding.variant, tmp_path / "repeated")
+    repeated.try_state(State.parse(str(finding.states[0])), second=finding.states[-1])
+    assert repeated.tally.findings
 
 
-def rewrite_diary(run: Dict[str, Any], histories: Dict[str, List[Tuple[int, float]]]) -> List[Call]:
-    """The calls that would have made the run as it was seen, all done before the first step."""
-    calls = [Call(0, 0, "metric", key, value) for key, points in histories.items() for _, value in points]
-    return calls + [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in run[kind].items()]
+def test_doctored_runs_are_found_out() -> None:
+    """The judgement alone: a value too many, twice, too few, out of order, not the last, of the wrong status."""
+    calls = [Call(0, 1, "turn", value="RUNNING"), Call(1, 2, "params", "lr", 1)]
+    calls += [Call(n, n + 1, "metric", "loss", float(n)) for n in (2, 3)]
+    calls += [Call(4, 5, "metric", "loss", 4.0, REFUSED), Call(5, 6, "turn", value="FINISHED")]
+    asked = ask(calls, "end", cut=6)
+
+    def found(values: List[float], last: float = 3.0, lr: Any = 1, status: str = "FINISHED") -> Found:
+        metadata = {"name": "power", "status": status}
+        run = {"metadata": metadata, "params": {"lr": lr}, "tags": {}, "metrics": {"loss": last}}
+        return Found(run, {"loss": list(enumerate(values))})
+
+    judge(found([2.0, 3.0]), asked, "end")
+    for doctored in (
+        None,
+        found([3.0]),
+        found([2.0, 2.0, 3.0]),
+        found([3.0, 2.0], last=2.0),
+        found([2.0, 3.0, 4.0], last=4.0),
+        found([2.0, 3.0, 9.0], last=9.0),
+        found([2.0, 3.0], last=2.0),
+        found([2.0, 3.0], lr=2),
+        found([2.0, 3.0], status="CRASHED"),
+    ):
+        with pytest.raises(AssertionError):
+            judge(doctored, asked, "end")
 
 
 # -- the model itself ----------------------------------------------------------------------------------------------
 
 
-def lose_all(disk: RecordedDisk, cut: int, target: Any) -> List[str]:
-    build_state(disk, cut, make_losses(0)["only what was synced"], str(target))
-    return sorted(
-        os.path.relpath(os.path.join(folder, name), str(target))
-        for folder, _, names in os.walk(str(target))
-        for name in names
-    )
-
-
-def test_model_keeps_what_was_synced_and_nothing_else(tmp_path: Any, monkeypatch: Any) -> None:
+def test_model_keeps_what_was_synced_and_nothing_else(tmp_path: Path, monkeypatch: Any) -> None:
     """A file without its fsync comes back empty, one without its folder's not at all, one with both whole."""
-    base = tmp_path / "disk"
-    base.mkdir()
-    disk = RecordedDisk(str(base))
+    disk = RecordedDisk(str(tmp_path))
     monkeypatch.setattr(atomic, "os", disk)
-    atomic.write_file(str(base), "unsynced", b"data", sync=False)
-    atomic.write_file(str(base), "nameless", b"data", sync=True)
-    assert lose_all(disk, disk.step, tmp_path / "first") == []
-    atomic.sync_folder(str(base))
-    assert lose_all(disk, disk.step, tmp_path / "second") == ["nameless", "unsynced"]
-    assert (tmp_path / "second" / "nameless").read_bytes() == b"data"
-    assert (tmp_path / "second" / "unsynced").read_bytes() == b""
+    atomic.write_file(str(tmp_path), "unsynced", b"data", sync=False)
+    atomic.write_file(str(tmp_path), "nameless", b"data", sync=True)
+    assert Moment(disk, disk.step).build(State(disk.step, LOST)) == {}
+    atomic.sync_folder(str(tmp_path))
+    assert Moment(disk, disk.step).build(State(disk.step, LOST)) == {"nameless": b"data", "unsynced": b""}
 
 
-@pytest.mark.damaged_tree
-def test_engine_that_forgets_an_fsync_is_found_out(tmp_path: Any, monkeypatch: Any) -> None:
-    """Without the fsync before a replacing rename, the judgement fails."""
-    real = atomic.write_file
-    monkeypatch.setattr(atomic, "write_file", lambda folder, name, data, sync: real(folder, name, data, False))
+def test_model_enumerates_older_missing_partial_and_zeroed_files(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    disk = RecordedDisk(str(tmp_path))
+    monkeypatch.setattr(atomic, "os", disk)
+    atomic.write_file(str(tmp_path), "file", b"new!", sync=False)
+    atomic.remove_file(str(tmp_path / "file"))
+    states = Enumeration(disk, 0).around(disk.step)
+    trees = [Moment(disk, disk.step).build(state) for state in states]
+    found = {tree.get("file") for tree in trees} | {
+        Moment(disk, disk.step).build(State(disk.step, NAMES_ONLY, (*state.deviations, (1, 1)))).get("file")
+        for state in states
+        if len(state.deviations) == 1 and state.deviations[0][0] == 2
+    }
+    assert found == {b"old", None, b"", b"\0\0\0\0", b"ne", b"ne\0\0", b"new!"}
+
+
+def test_state_without_a_loss_is_the_tree_itself(tmp_path: Path) -> None:
     base = tmp_path / "disk"
     base.mkdir()
-    recording = record(str(base), "end", monkeypatch)
-    build_state(recording.disk, recording.disk.step, make_losses(0)["names but no content"], str(tmp_path / "state"))
-    with pytest.raises(AssertionError):
-        judge(str(tmp_path / "state" / "mlruns"), recording.calls, "end", recording.disk.step)
+    recording = record(str(base), "end", go_on)
+    write_tree(Moment(recording.disk, recording.disk.step).build(State(recording.disk.step, KEPT)), str(tmp_path / "s"))
+    assert all(call.outcome == DONE for call in recording.calls)
+    one, other = (
+        sorted((str(path.relative_to(root)), path.is_dir() or path.read_bytes()) for path in root.rglob("*"))
+        for root in (base, tmp_path / "s")
+    )
+    assert one == other
+
+
+def test_states_are_printed_as_they_are_read() -> None:
+    for state in (State(3, KEPT), State(17, LOST, ((1, 2), (5, 0)))):
+        assert State.parse(str(state)) == state
+    for wrong in ("", "3:all:", "3:kept:1", "x:kept:"):
+        with pytest.raises(ValueError):
+            State.parse(wrong)
+
+
+def test_simulated_processes_own_and_lose_their_runs_as_real_ones_do(runs_dir: str, tmp_path: Path) -> None:
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    diary = Diary(RecordedDisk(str(tmp_path)), runs_dir, "never")
+    first, second = diary.process, SimulatedProcess(pid=1002)
+    diary.start()
+    assert tracker.get_run("r")["metadata"]["pid"] == first.pid
+    diary.switch_to(second)
+    diary.start()
+    assert tracker.get_run("r")["metadata"]["pid"] == first.pid
+    first.die()
+    assert tracker.get_run("r")["metadata"]["status"] == "CRASHED"
+    diary.start()
+    assert tracker.get_run("r")["metadata"]["pid"] == second.pid
+    assert tracker.get_run("r")["metadata"]["status"] == "RUNNING"
+    diary.end()
+    diary.close()
+
+
+# -- the program ---------------------------------------------------------------------------------------------------
+
+ONE = ("--workload", "batches", "--fsync", "end", "--ration", "behind", "--seed", "1")
+
+
+def test_program_reports_what_held_and_leaves_nothing(tmp_path: Path, capsys: Any) -> None:
+    assert program.main([*ONE, "--states", "15", "--json", "--runs-dir", str(tmp_path)]) == program.HELD
+    (variant,) = json.loads(capsys.readouterr().out)["variants"]
+    assert (variant["verdict"], variant["built"]) == ("PASS", 15)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_program_keeps_a_failing_state_and_its_command_repeats_it(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(*FORGETFUL["fsync of folders"])
+    assert program.main([*ONE, "--states", "200", "--runs-dir", str(tmp_path)]) == program.BROKEN
+    report = capsys.readouterr().out
+    command = report.partition("broken: python -m stress power ")[2].partition("\n")[0]
+    assert os.path.isdir(report.rpartition("kept in ")[2].strip())
+    assert program.main([*command.split(), "--runs-dir", str(tmp_path)]) == program.BROKEN
+    monkeypatch.undo()
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_program_says_when_it_cannot_run(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    wrong: List[List[str]] = [["--state", "1:kept:"], ["--states", "0"], ["--runs-dir", str(tmp_path / "nowhere")]]
+    for arguments in wrong:
+        with pytest.raises(SystemExit) as left:
+            program.main(arguments)
+        assert left.value.code == program.COULD_NOT_RUN
+    monkeypatch.setattr(random, "Random", lambda seed: 1 / 0)
+    assert program.main([*ONE, "--runs-dir", str(tmp_path)]) == program.COULD_NOT_RUN
+    assert "ZeroDivisionError" in capsys.readouterr().err

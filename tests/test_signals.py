@@ -9,12 +9,13 @@ import subprocess
 import sys
 import textwrap
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
 from concurrency import DEADLINE_S, import_path, run_python, run_together
 from faults import (
+    MOST_STEPS,
     OPERATIONS,
     Operation,
     at_line,
@@ -23,7 +24,7 @@ from faults import (
     choose_lines,
     list_litter,
     log_later_value,
-    quick_folder,
+    name_operation,
     read_stored,
     set_up,
     with_later_value,
@@ -31,22 +32,11 @@ from faults import (
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
 from whole_tree import check_whole_tree
 
-MOST_STEPS = 300
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
 
 # What a longer search raises, without changing what is looked for.
 SIGNALS_A_PROCESS = 60
 PROCESSES_KILLED = 4
-
-
-@pytest.fixture
-def folder() -> Iterator[str]:
-    with quick_folder() as path:
-        yield path
-
-
-def name_operation(operation: Operation) -> str:
-    return operation.name.replace(", ", "-").replace(" ", "-")
 
 
 class Handler:

@@ -100,7 +100,8 @@ MECHANISMS: Tuple[Mechanism, ...] = (
             Edit(
                 _FILES,
                 "            if left.stands():\n"
-                "                _settle(left.batch, try_to_make_durable(left) if self._is_durable() else None)\n",
+                "                settle(left.batch, try_to_make_durable(left) "
+                'if self.settings.fsync == "always" else None)\n',
                 "",
             ),
         ),
@@ -219,12 +220,12 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     ),
     Mechanism(
         "fsync of the way down to a new folder",
-        (Edit(_FOLDING, "        if in_new_folder:\n            self.durability.note_new_folder()\n", ""),),
+        (Edit(_FOLDING, "        if in_new_folder:\n            self.durability.note_new_folder(place[0])\n", ""),),
         Fails("tests/test_power_cut.py::test_first_seal_survives_a_cut_after_every_step"),
     ),
     Mechanism(
         "meta.yaml made whole before a snapshot is removed",
-        (Edit("writing/lifecycle.py", "            _restore_meta(run, sync)\n", ""),),
+        (Edit("writing/lifecycle.py", "            restore_meta(run.paths, run.meta, run.files.seen, sync)\n", ""),),
         Fails("tests/test_power_cut.py::test_what_the_level_promises_survives_any_power_cut"),
     ),
     Mechanism(

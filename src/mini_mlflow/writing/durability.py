@@ -25,13 +25,14 @@ class Durability:
         # place -> commit number of the version that is known to be on the medium
         self._versions: Dict[Place, int] = {}
         self._names: Set[str] = set()
-        self._way_down_synced = False
+        # The kinds whose folders, and the way down to them, are on the medium.
+        self._kinds: Set[str] = set()
 
     def forget(self) -> None:
         """Nothing is known any more."""
         self._versions.clear()
         self._names.clear()
-        self._way_down_synced = False
+        self._kinds.clear()
 
     def note(self, place: Place, commit: int) -> None:
         """The document of ``place`` was synced, as it is at ``commit``."""
@@ -41,9 +42,9 @@ class Durability:
         """Whether some version of the document is known to be on the medium."""
         return place in self._versions
 
-    def note_new_folder(self) -> None:
-        """A folder was made on the way down to the documents."""
-        self._way_down_synced = False
+    def note_new_folder(self, kind: str) -> None:
+        """The folder of ``kind`` was made."""
+        self._kinds.discard(kind)
 
     def sync_document(self, place: Place, commit: Optional[int]) -> None:
         """The document of ``place`` is on the medium, as it is at ``commit`` (None: however it is now).
@@ -81,13 +82,14 @@ class Durability:
         """
         if not self.sync:
             return
-        folders = [self._paths.kind_folder(kind) for kind in sorted(kinds)]
-        for folder in folders:
-            atomic.sync_folder(folder)
-        if folders and not self._way_down_synced:
+        wanted = set(kinds)
+        for kind in sorted(wanted):
+            atomic.sync_folder(self._paths.kind_folder(kind))
+        # Each kind for itself: another process may have made the folder of one since.
+        if not wanted <= self._kinds:
             # What makes the folder a run, and leads to it: without these, a power cut takes the documents with it.
             # meta.yaml was a new name, and need not have been synced until now.
             atomic.sync_file(self._paths.meta)
             for folder in self._paths.ancestors():
                 atomic.sync_folder(folder)
-            self._way_down_synced = True
+            self._kinds |= wanted

@@ -68,6 +68,11 @@ class Folding:
             self._existing.add(place)
         return found
 
+    def has_history(self, key: str) -> bool:
+        """Whether sealed files may stand, also without a document that lists them: with "never", a power cut may keep
+        the ones and not the other."""
+        return exists(self._paths.history_folder(key))
+
     def check_folder(self, kind: str) -> None:
         """Returns if the folder of ``kind`` is one. Raises OutsideTreeError, or FileNotFoundError if there is none."""
         if kind not in self._checked:
@@ -78,13 +83,15 @@ class Folding:
         """The document of ``place`` was made, by the commit of its first value."""
         self._existing.add(place)
         if in_new_folder:
-            self.durability.note_new_folder()
+            self.durability.note_new_folder(place[0])
 
     def create(self, commits: Commits, missing: Set[Place]) -> None:
         """The documents of ``missing``, none of which exists, are made and hold ``commits``."""
         for pending in by_place(commits, missing):
             number, change = pending.changes[-1]
-            if isinstance(change, MetricChange):
+            if isinstance(change, MetricChange) and self.has_history(change.key):
+                self._bring_up_metric(pending, seal=False)
+            elif isinstance(change, MetricChange):
                 document = self._legacy_metric(change.key).appended(pending.points_after(None), number)
                 self._write(pending.place, document.dump(), number, new=True)
                 self._metrics[change.key] = document
@@ -155,7 +162,7 @@ class Folding:
             atomic.write_file(folder, name, data, sync)
         except FileNotFoundError:
             atomic.create_folder(folder)
-            self.durability.note_new_folder()
+            self.durability.note_new_folder(kind)
             atomic.write_file(folder, name, data, sync)
         self._existing.add(place)
         if sync:
@@ -188,13 +195,18 @@ class Folding:
                 if read_head(path, len(line)) == line:
                     return known
             document = parse_document(read_file(path), path, key)
-        except FileNotFoundError:
-            return self._legacy_metric(key)
+        except FileNotFoundError as error:
+            if not self.has_history(key):
+                return self._legacy_metric(key)
+            # Readers see the sealed files, so what comes after them must not start anew.
+            damage: Exception = error
         except (DamagedFileError, OutsideTreeError) as error:
-            warnings.warn("a metric's document is rebuilt: %s" % error, DamagedFileWarning, stacklevel=2)
-            return None
-        self._metrics[key] = document
-        return document
+            damage = error
+        else:
+            self._metrics[key] = document
+            return document
+        warnings.warn("a metric's document is rebuilt: %s" % damage, DamagedFileWarning, stacklevel=2)
+        return None
 
     def _legacy_metric(self, key: str) -> MetricDocument:
         """What 0.1.0 left of a metric whose file name it spelled differently; a blank document where it left none."""
@@ -216,7 +228,7 @@ class Folding:
         path = self._paths.document(METRICS, key)
         try:
             newer = drop_known(older, as_new(salvage_document(read_file(path), path)))
-        except OutsideTreeError:
+        except (FileNotFoundError, OutsideTreeError):
             newer = []
         all_points = MetricDocument(key).appended([*as_new(older), *newer], 0)
         count = sealed[-1][1] + 1 if sealed else 0
@@ -239,12 +251,13 @@ class Folding:
             alone = (document.sealed_count, document.count - 1)
             plan, parts, sources = Sealing(alone, (), (*document.sealed, alone)), [], []
         place = (METRICS, key)
-        if self.durability.sync and not self.durability.knows(place):
-            # Else a power cut could leave the sealed file and no document at all.
+        if (self.durability.sync and not self.durability.knows(place)) or not exists(self._paths.document(*place)):
+            # Else a power cut could leave the sealed file and no document at all. Or one has: with "never", it may also
+            # have taken the folder that both are in.
             self._write(place, document.dump(), document.commit, relied_on=True)
-            atomic.sync_folder(self._paths.kind_folder(METRICS))
         folder = self._paths.history_folder(key)
-        if atomic.create_folder(folder) and self.durability.sync:
+        if (atomic.create_folder(folder) or not document.sealed) and self.durability.sync:
+            # The document's name, too. Also where the folder stood already: who made it may have been killed then.
             atomic.sync_folder(os.path.dirname(folder))
         data = b"".join([*parts, to_sealed(document.points)])
         atomic.write_file(folder, sealed_name(*plan.new), data, self.durability.sync)

@@ -22,9 +22,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT, RunPaths
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import (
-    DamagedFileError,
     MiniMlflowError,
-    OutsideTreeError,
     RunEndedError,
     RunNotFoundError,
     UnfinishedRunWarning,
@@ -34,8 +32,8 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
-from mini_mlflow.writing.run_state import last_commit, read_meta, read_snapshot, read_state
-from mini_mlflow.writing.snapshots import gather_documents, restore_documents
+from mini_mlflow.writing.run_state import last_commit, read_snapshot, read_state
+from mini_mlflow.writing.snapshots import gather_documents, restore_documents, restore_meta
 
 
 class StartRequest(NamedTuple):
@@ -112,10 +110,12 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         "format": FORMAT,
     }
     run.take_ownership()
-    made = False
+    inside = False
     try:
         atomic.create_folder(paths.experiment)
-        made = atomic.create_folder(paths.folder)
+        atomic.create_folder(paths.folder)
+        # A real folder, whoever made it: one that was killed here before may have.
+        inside = True
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
         if durable:
@@ -123,7 +123,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         run.files.note_creation(data, meta)
     except BaseException:
         run.give_up_ownership()
-        if made:
+        if inside:
             _undo_creation(run)
         raise
     run.meta = meta
@@ -177,7 +177,7 @@ def _resume(run: OpenRun) -> None:
         snapshot = read_snapshot(run.paths)
         if snapshot is not None:
             restore_documents(run.paths, snapshot, last_commit(run.meta), sync)
-            _restore_meta(run, sync)
+            restore_meta(run.paths, run.meta, run.files.seen, sync)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
         atomic.remove_file(run.paths.snapshot)
         if sync:
@@ -187,18 +187,6 @@ def _resume(run: OpenRun) -> None:
         run.give_up_ownership()
         raise
     run.ended = False
-
-
-def _restore_meta(run: OpenRun, sync: bool) -> None:
-    """``meta.yaml`` says what the snapshot does; with ``sync``, on the medium."""
-    try:
-        if read_meta(run.paths, run.files.seen) == run.meta:
-            if sync:
-                atomic.sync_file(run.paths.meta)
-            return
-    except (FileNotFoundError, DamagedFileError, OutsideTreeError):
-        pass
-    atomic.write_file(run.paths.folder, META, dump_meta(run.meta), sync)
 
 
 def end(run: OpenRun, status: str) -> None:
@@ -272,10 +260,11 @@ def _take_back_end(run: OpenRun, sync: bool) -> None:
     run.files.forget()
     atomic.remove_file(run.paths.snapshot)
     if sync:
+        run.files.taken_back = True
         try:
-            atomic.sync_folder(run.paths.folder)
+            run.files.confirm_taking_back()
         except OSError:
-            # If the disk fails, the first error says so.
+            # The first error is the one to tell. The next call tries again before it stores anything.
             pass
 
 

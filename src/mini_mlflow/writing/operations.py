@@ -59,6 +59,14 @@ class Submission:
         self.error: Optional[BaseException] = None
 
 
+def settle(batch: List[Submission], error: Optional[Exception]) -> None:
+    """Those of the batch that are not settled yet are, with ``error``; None: their changes are on disk."""
+    for submission in batch:
+        if not submission.settled:
+            submission.error = error
+            submission.settled = True
+
+
 def metric_submission(key: Any, value: Any, step: Any = None, timestamp: Any = None) -> Submission:
     """One point. Raises InvalidKeyError, InvalidTypeError or InvalidValueError; nothing has happened then."""
     return metrics_submission(

@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import SNAPSHOT, RunPaths, document_name
+from mini_mlflow.disk.layout import METRICS, SNAPSHOT, RunPaths, document_name
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
@@ -26,7 +26,7 @@ from mini_mlflow.formats.commits import Change, dump_commit
 from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
 from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
-from mini_mlflow.writing.operations import Submission
+from mini_mlflow.writing.operations import Submission, settle
 from mini_mlflow.writing.pending import dump_first, place_of
 from mini_mlflow.writing.ration import Ration
 from mini_mlflow.writing.run_state import cannot_log, highest_in_documents, read_state
@@ -49,6 +49,8 @@ class RunFiles:
         #: Counts the calls of `commit`; who finds it changed has been overtaken by a nested call.
         self.generation = 0
         self.reentered = False
+        #: An end was taken back, and a power cut may undo that: before `confirm_taking_back`, nothing may be promised.
+        self.taken_back = False
 
     def set_fsync(self, settings: Settings) -> None:
         """From now on, this level holds."""
@@ -71,7 +73,7 @@ class RunFiles:
         left = self._in_flight
         if left is not None:
             if left.stands():
-                _settle(left.batch, try_to_make_durable(left) if self._is_durable() else None)
+                settle(left.batch, try_to_make_durable(left) if self.settings.fsync == "always" else None)
             self._in_flight = None
             self.forget()
         if self.reentered:
@@ -82,9 +84,6 @@ class RunFiles:
             except (OSError, DamagedFileError, RunEndedError):
                 # The log still holds everything; the next fold does the same.
                 self.forget()
-
-    def _is_durable(self) -> bool:
-        return self.settings.fsync == "always"
 
     def forget(self) -> None:
         """Nothing read from the disk is relied on any more."""
@@ -106,7 +105,7 @@ class RunFiles:
                 file = self._in_flight = self._plan(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what each waiting call must be told
                 self.forget()
-                _settle(batch, error)
+                settle(batch, error)
                 return
             if generation == self.generation:
                 break
@@ -133,6 +132,9 @@ class RunFiles:
         # What 0.1.0 may have left under another name is for the folding to find.
         if self.log.lists_always or self.folding.exists(place) or self.paths.legacy_document(*place):
             return False
+        if place[0] == METRICS and self.folding.has_history(place[1]):
+            return False
+        self.confirm_taking_back()
         if self.log.last is None:
             self._look()
         if exists(self.log.folder):
@@ -156,19 +158,19 @@ class RunFiles:
             # A stale plan: the frame that made it was overtaken before it could notice.
             self._in_flight = None
         elif path_taken:
-            _settle(left.batch, None)
+            settle(left.batch, None)
             self._in_flight = None
         else:
             self._publish(left)
 
     def _publish(self, file: NewFile) -> None:
         try:
-            made = publish(file.folder, file.name, file.data, self._is_durable())
+            made = publish(file.folder, file.name, file.data, self.settings.fsync == "always")
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
-            _settle(file.batch, error)
+            settle(file.batch, error)
         else:
-            _settle(file.batch, None)
+            settle(file.batch, None)
             if file.number is not None:
                 self.log.note(file.number, file.changes)
             else:
@@ -184,6 +186,7 @@ class RunFiles:
             FileNotFoundError: its folder or its ``meta.yaml`` is gone; ``filename`` is set.
             OutsideTreeError, DamagedFileError, OSError: the folder cannot be read.
         """
+        self.confirm_taking_back()
         known = None if exists(self.paths.snapshot) else self.log.next_if_known()
         return known if known is not None else self._look() + 1
 
@@ -254,16 +257,19 @@ class RunFiles:
 
         Raises as `next_number` and `fold`.
         """
+        self.confirm_taking_back()
         self._look()
         self.fold()
         self.folding.durability.sync_all()
 
-    def refresh_all(self) -> int:
-        """Every document holds every commit; the log is as it was. The highest number that is known of.
+    def confirm_taking_back(self) -> None:
+        """No end that was taken back can return. Raises OSError (with ``filename``) if the disk cannot promise it."""
+        if self.taken_back:
+            atomic.sync_folder(self.paths.folder)
+            self.taken_back = False
 
-        Raises:
-            OSError: some documents may be behind; nothing is lost.
-        """
+    def refresh_all(self) -> int:
+        """Every document holds every commit; the log is as it was. The highest number that is known. Raises OSError."""
         try:
             numbers = self.log.look(sweep=not self.reentered)
             self.folding.refresh(self.log.changes([n for n in numbers if n > self.log.floor]))
@@ -290,10 +296,3 @@ class RunFiles:
             data = gather_documents(self.paths, self.seen).dump(state)
             atomic.write_file(self.paths.folder, SNAPSHOT, data, self.settings.fsync != "never")
         self.remove_log()
-
-
-def _settle(batch: List[Submission], error: Optional[Exception]) -> None:
-    for submission in batch:
-        if not submission.settled:
-            submission.error = error
-            submission.settled = True

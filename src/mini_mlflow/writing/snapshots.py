@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import quote_key
-from mini_mlflow.disk.layout import METRICS, RunPaths, document_stem
+from mini_mlflow.disk.layout import META, METRICS, RunPaths, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
 from mini_mlflow.errors import (
     DamagedFileError,
@@ -24,12 +24,14 @@ from mini_mlflow.errors import (
 from mini_mlflow.formats.commits import VALUE_KINDS
 from mini_mlflow.formats.documents import (
     Snapshot,
+    dump_meta,
     dump_snapshot,
     dump_value_document,
     parse_value_document,
 )
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.values import Encoded, encode_value, to_nonfinite
+from mini_mlflow.writing.run_state import read_meta
 from mini_mlflow.writing.seen import Seen, StoredValue
 
 _UNREADABLE = (DamagedFileError, OutsideTreeError, InvalidTypeError, InvalidValueError)
@@ -138,6 +140,25 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             atomic.sync_file(path)
         for folder in sorted({os.path.dirname(path) for path in kept}):
             atomic.sync_folder(folder)
+
+
+def restore_meta(paths: RunPaths, meta: Mapping[str, Any], seen: Seen, sync: bool) -> None:
+    """``meta.yaml`` says ``meta``, as the snapshot does; with ``sync``, on the medium.
+
+    Without the snapshot, it alone makes the folder a run.
+
+    Raises:
+        OSError: with ``filename`` set; nothing is lost, the snapshot is still there.
+    """
+    try:
+        whole = read_meta(paths, seen) == meta
+    except (FileNotFoundError, *_UNREADABLE):
+        whole = False
+    if not whole:
+        atomic.write_file(paths.folder, META, dump_meta(meta), sync)
+    if sync:
+        atomic.sync_file(paths.meta)
+        atomic.sync_folder(paths.folder)
 
 
 def _parsed(path: str, key: str, parse: Callable[[bytes, str, str], Any]) -> Any:

@@ -1,30 +1,29 @@
-"""What a power cut may leave of a tree: a model of a file system that keeps nothing but what was synced.
+"""The file system steps of a workload, written down at the one place where the project changes files.
 
-`RecordedDisk` stands in for the module ``os`` of `mini_mlflow.disk.atomic`, the only one that changes the file system.
-It carries every step out and writes down what it did. Afterwards `build_state` makes, for a cut after any step, a tree
-that could then be found on the medium:
+`RecordedDisk` stands in for the module ``os`` of `mini_mlflow.disk.atomic`. It carries every step out and remembers
+it; `stress.power.states` makes of that what a power cut may leave. What is taken for granted of a file system:
 
-- What was written to a file since its last fsync is there, is missing, is zeros, or is there in part.
-- What happened to a name in a folder since that folder's last fsync has happened or not, each name for itself: a later
-  rename may have survived and an earlier one not, a file may still be there that was removed.
-- What was synced is there. Syncing a file says nothing about its name, and syncing a folder nothing about its own
-  name in the folder above or about the content of its files.
+- A name points at what it was last made to point at, or at what it pointed at before, never at anything else: one
+  entry of a folder changes as a whole. (Journals and logs give that; "atomic directory operations" in Pillai et al.,
+  "All File Systems Are Not Created Equal", OSDI 2014, which calls this model ALICE and finds it in each one tested.)
+- fsync(2) of a file keeps its bytes and its length, fsync(2) of a folder its entries. As the manual page says, syncing
+  a file does not keep its name; here syncing a folder does not keep its own name in the folder above either.
+- Bytes that were not synced are missing, or zeros, or there in part. Not somebody else's: ext3 and ext4 with
+  ``data=writeback`` may show what a freed block held before, and nothing is promised there.
 
-No real file system is that careless (most keep the order of changes to one folder), so that what holds here holds on
-all of them. Two cuts in a row are a state of which another recording is made. Not modelled: a medium that loses what
-it has confirmed, and renames of folders with something in them.
+Nothing else is: no order between two names, between names and bytes, or between two files. No file system is that
+careless (ext4 keeps the order of changes of names, and syncs a new file's name with it), so what holds here holds on
+all of them. Not modelled: a medium that loses what it has confirmed, an fsync that fails and has lost the bytes
+(a failing fsync here has done nothing yet), and renames of folders with something in them.
 """
 
 from __future__ import annotations
 
 import os
-import random
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
 
 Value = TypeVar("Value")
-#: Of the values that could stand there, oldest first, the one that does.
-Chooser = Callable[[Sequence[Any]], Any]
 
 
 class Inode:
@@ -61,6 +60,10 @@ class _Opened(NamedTuple):
 class RecordedDisk:
     """Stands in for ``os``: carries every change below ``base`` out and remembers it. For one thread.
 
+    Attributes:
+        step: how many steps were done.
+        strike: called before each step with its name and its path; what it raises, the step raises. None: nothing is.
+
     Args:
         base: an existing folder; what it holds now counts as synced.
     """
@@ -68,6 +71,7 @@ class RecordedDisk:
     def __init__(self, base: str) -> None:
         self.base = os.path.abspath(base)
         self.step = 0
+        self.strike: Optional[Callable[[str, str], None]] = None
         self._opened: Dict[int, _Opened] = {}
         self.root = self._scan(self.base)
 
@@ -86,7 +90,9 @@ class RecordedDisk:
         return inode
 
     @contextmanager
-    def _next_step(self) -> Iterator[int]:
+    def _next_step(self, name: str, path: str) -> Iterator[int]:
+        if self.strike is not None:
+            self.strike(name, path)
         # Counted once it is done: what failed has changed nothing.
         yield self.step + 1
         self.step += 1
@@ -105,10 +111,14 @@ class RecordedDisk:
         if folder is not None and folder.entries is not None:
             folder.entries.setdefault(os.path.basename(path), []).append((step, inode))
 
+    def _path_of(self, descriptor: int) -> str:
+        opened = self._opened.get(descriptor)
+        return opened.path if opened is not None else ""
+
     # -- what atomic calls -------------------------------------------------------------------------------------
 
     def open(self, path: str, flags: int, mode: int = 0o777) -> int:
-        with self._next_step() as step:
+        with self._next_step("open", path) as step:
             descriptor = os.open(path, flags, mode)
             inode = self._find(path)
             if inode is None and flags & os.O_CREAT:
@@ -119,7 +129,7 @@ class RecordedDisk:
         return descriptor
 
     def write(self, descriptor: int, data: bytes) -> int:
-        with self._next_step() as step:
+        with self._next_step("write", self._path_of(descriptor)) as step:
             written = os.write(descriptor, data)
             if descriptor in self._opened:
                 inode = self._opened[descriptor].inode
@@ -128,8 +138,8 @@ class RecordedDisk:
         return written
 
     def fsync(self, descriptor: int) -> None:
-        # Written down alone: no test depends on it, and a disk takes milliseconds for each.
-        with self._next_step() as step:
+        # Written down alone: nothing here depends on it, and a disk takes milliseconds for each.
+        with self._next_step("fsync", self._path_of(descriptor)) as step:
             if descriptor in self._opened:
                 self._opened[descriptor].inode.syncs.append(step)
 
@@ -138,24 +148,24 @@ class RecordedDisk:
         os.close(descriptor)
 
     def replace(self, source: str, target: str) -> None:
-        with self._next_step() as step:
+        with self._next_step("replace", target) as step:
             os.replace(source, target)
             inode = self._find(source)
             self._name(source, None, step)
             self._name(target, inode, step)
 
     def unlink(self, path: str) -> None:
-        with self._next_step() as step:
+        with self._next_step("unlink", path) as step:
             os.unlink(path)
             self._name(path, None, step)
 
     def rmdir(self, path: str) -> None:
-        with self._next_step() as step:
+        with self._next_step("rmdir", path) as step:
             os.rmdir(path)
             self._name(path, None, step)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
-        with self._next_step() as step:
+        with self._next_step("mkdir", path) as step:
             os.mkdir(path, mode)
             self._name(path, Inode(is_folder=True), step)
 
@@ -165,67 +175,3 @@ class RecordedDisk:
             self.makedirs(parent, mode, exist_ok=True)
         if not (exist_ok and os.path.isdir(path)):
             self.mkdir(path, mode)
-
-
-class Loss(NamedTuple):
-    """How careless the file system was.
-
-    Attributes:
-        choose_name: of a name's states since its folder was synced, the one that survived.
-        choose_content: of a file's contents since it was synced, torn ones among them, the one that survived.
-    """
-
-    choose_name: Chooser
-    choose_content: Chooser
-
-
-def make_losses(seed: int) -> Dict[str, Loss]:
-    """Ways to lose, by name: the extremes, which catch most mistakes, and random ones."""
-    dice = random.Random(seed)
-    kept = dice.choice((0.2, 0.5, 0.8))
-
-    def first(choices: Sequence[Any]) -> Any:
-        return choices[0]
-
-    def last(choices: Sequence[Any]) -> Any:
-        return choices[-1]
-
-    def mostly_last(choices: Sequence[Any]) -> Any:
-        return choices[-1] if dice.random() < kept else dice.choice(choices)
-
-    return {
-        "only what was synced": Loss(first, first),
-        "names but no content": Loss(last, first),
-        "names and torn content": Loss(last, dice.choice),
-        "content but no names": Loss(first, last),
-        "any": Loss(mostly_last, mostly_last),
-        "anything": Loss(dice.choice, dice.choice),
-    }
-
-
-def build_state(disk: RecordedDisk, cut: int, loss: Loss, target: str) -> None:
-    """``target``, which must not exist, is what may be left of the base when the power goes after step ``cut``."""
-    _build(disk.root, cut, loss, target)
-
-
-def _build(inode: Inode, cut: int, loss: Loss, target: str) -> None:
-    if inode.entries is None:
-        with open(target, "wb") as file:
-            file.write(_choose_content(inode, cut, loss))
-        return
-    os.mkdir(target)
-    for name, events in sorted(inode.entries.items()):
-        safe, later = inode.since_sync(events, cut)
-        found = loss.choose_name([safe, *later])
-        if found is not None:
-            _build(found, cut, loss, os.path.join(target, name))
-
-
-def _choose_content(inode: Inode, cut: int, loss: Loss) -> bytes:
-    safe, later = inode.since_sync(inode.contents, cut)
-    if not later:
-        return safe or b""
-    whole = later[-1]
-    half = len(whole) // 2
-    torn = [safe or b"", b"\0" * len(whole), whole[:half], whole[:half] + b"\0" * (len(whole) - half)]
-    return bytes(loss.choose_content([*torn, whole]))

@@ -1,0 +1,172 @@
+"""The calls of a workload, each with the steps of the disk between which it ran and what became of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, run_stack
+from mini_mlflow.disk import atomic
+from stress.power.processes import Killed, SimulatedProcess, kill_at
+from stress.power.recorded_disk import RecordedDisk
+from stress.power.replacing import replaced
+
+RUN_ID, RUN_NAME = "r", "power"
+RUNNING, FINISHED = "RUNNING", "FINISHED"
+
+DONE, CUT_SHORT, REFUSED = "done", "cut short", "refused"
+
+
+class Call(NamedTuple):
+    """One thing that was asked for.
+
+    Attributes:
+        begun, done: the steps of the disk between which it ran.
+        kind: "params", "tags", "metric", "flush", or "turn" for a start and an end.
+        key: of a param, tag or metric.
+        value: what was logged; of a turn, the status.
+        outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
+    """
+
+    begun: int
+    done: int
+    kind: str
+    key: str = ""
+    value: Any = None
+    outcome: str = DONE
+
+
+class Diary:
+    """Makes calls in one of several processes, and writes them down.
+
+    Args:
+        disk: counts the steps.
+        root: the tree.
+        fsync: the level of all processes.
+        first_value: of the points logged here; each has its own.
+    """
+
+    def __init__(self, disk: RecordedDisk, root: str, fsync: str, first_value: float = 0.0) -> None:
+        self.disk = disk
+        self.tracker = ExperimentTracker(runs_dir=root, fsync=fsync)
+        self.calls: List[Call] = []
+        self._next_value = first_value
+        self._runs: Dict[SimulatedProcess, Optional[Run]] = {}
+        self.process = SimulatedProcess(pid=1001)
+        self._runs[self.process] = None
+
+    def switch_to(self, process: SimulatedProcess) -> None:
+        """The calls from now on are that process's."""
+        self.process = process
+        self._runs.setdefault(process, None)
+
+    def close(self) -> None:
+        """No process holds anything any more."""
+        for process in self._runs:
+            process.die()
+
+    @property
+    def run(self) -> Run:
+        """The run as this process has it open."""
+        run = self._runs[self.process]
+        assert run is not None, "this process has not started the run"
+        return run
+
+    def _make(self, action: Callable[[], Any], *calls: Call) -> None:
+        begun, outcome = self.disk.step, CUT_SHORT
+        try:
+            with self.process.running():
+                action()
+            outcome = DONE
+        except OSError:
+            if self.disk.strike is None:
+                raise
+            outcome = REFUSED
+        finally:
+            self.calls += [call._replace(begun=begun, done=self.disk.step, outcome=outcome) for call in calls]
+
+    # -- the calls ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The run is created, attached to or resumed."""
+
+        def action() -> None:
+            run = self.tracker.start_run(RUN_NAME, run_id=RUN_ID, nested=True)
+            run_stack.discard(run)
+            self._runs[self.process] = run
+
+        self._make(action, Call(0, 0, "turn", value=RUNNING))
+
+    def params(self, **params: Any) -> None:
+        self._make(lambda: self.run.log_params(params), *(Call(0, 0, "params", *pair) for pair in params.items()))
+
+    def tag(self, key: str, value: Any) -> None:
+        self._make(lambda: self.run.set_tag(key, value), Call(0, 0, "tags", key, value))
+
+    def metrics(self, *keys: str) -> None:
+        """A point for each key, with a value that no other call's point has."""
+        points = dict.fromkeys(keys, self._next_value)
+        self._next_value += 1.0
+        self._make(lambda: self.run.log_metrics(points), *(Call(0, 0, "metric", *pair) for pair in points.items()))
+
+    def flush(self) -> None:
+        self._make(self.run.flush, Call(0, 0, "flush"))
+
+    def end(self, status: str = FINISHED) -> None:
+        self._make(lambda: self.run.end(status), Call(0, 0, "turn", value=status))
+
+    # -- with a fault ------------------------------------------------------------------------------------------
+
+    def killed_during(self, call: Callable[[], None], at: int) -> None:
+        """The process is killed before the ``at``-th step of the call, or at its end if it has fewer."""
+        self.disk.strike = kill_at(at)
+        try:
+            call()
+        except Killed:
+            pass
+        finally:
+            self.disk.strike = None
+            self._runs[self.process] = None
+            self.process.die()
+
+    def failing(self, call: Callable[[], None], step: str, name: str) -> None:
+        """Each ``step`` at a file or folder of that name fails with EIO for the length of the call.
+
+        What is ended all the same (at a level that does without the step) is resumed.
+        """
+
+        def strike(found: str, path: str) -> None:
+            if found == step and os.path.basename(path) == name:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+        self.disk.strike = strike
+        try:
+            call()
+        finally:
+            self.disk.strike = None
+        last = self.calls[-1]
+        if last.kind == "turn" and last.value != RUNNING and last.outcome == DONE:
+            self.start()
+
+
+class Recording(NamedTuple):
+    """What a workload did."""
+
+    disk: RecordedDisk
+    calls: List[Call]
+    level: str
+
+
+def record(base: str, level: str, live: Callable[[Diary], None], first_value: float = 0.0) -> Recording:
+    """What ``live`` does in a tree in the folder ``base``, step by step. What was there is on the medium."""
+    disk = RecordedDisk(base)
+    diary = Diary(disk, os.path.join(base, "mlruns"), level, first_value)
+    try:
+        with warnings.catch_warnings(), replaced([(atomic, "os", disk)]):
+            warnings.simplefilter("ignore", DamagedFileWarning)
+            live(diary)
+    finally:
+        diary.close()
+    return Recording(disk, diary.calls, level)

@@ -1,0 +1,152 @@
+"""What an fsync level promises of a tree after a power cut, asserted of what a reader finds there.
+
+- "always": every call that was acknowledged by then is there.
+- "end": so is every call up to the last flush or end that was acknowledged; of the later ones, any may be. (A flush
+  keeps what was logged: where nothing was, since a start, it keeps nothing. A resumed run may read as ended.)
+- "never": nothing need be there.
+
+Always: no reader and no writer trips over what is left, no value is there that nobody logged, no point twice, none
+out of order, and each history is numbered without a gap.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError
+from stress.power.diary import CUT_SHORT, DONE, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
+
+History = List[Tuple[int, float]]
+
+
+class Found(NamedTuple):
+    """A run as a reader sees it; histories are (step, value)."""
+
+    run: Dict[str, Any]
+    histories: Dict[str, History]
+
+
+class Asked(NamedTuple):
+    """The calls whose effect must be there, and those whose effect may be."""
+
+    safe: List[Call]
+    possible: List[Call]
+
+
+def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
+    """What the level promises at the cut; the first ``past`` calls are on the medium whatever it says."""
+    count = 0
+    if level != "never":
+        count = max([past, *_keeping(calls, level, cut)])
+    return Asked(calls[:count], [call for call in calls[count:] if call.begun <= cut])
+
+
+def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
+    """The numbers, from 1, of the calls that keep themselves and all before them."""
+    logged = False
+    for number, call in enumerate(calls, 1):
+        if call.outcome != DONE or call.done > cut:
+            continue
+        if level == "always" or (call.kind == "flush" and logged) or (call.kind == "turn" and call.value != RUNNING):
+            yield number
+        if call.kind != "flush":
+            logged = call.kind != "turn"
+
+
+def read(root: str) -> Optional[Found]:
+    """The run as it stands; None if there is no readable one. Damage is warned of only."""
+    tracker = ExperimentTracker(runs_dir=root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedFileWarning)
+        listed = tracker.list_runs()
+        try:
+            run = tracker.get_run(RUN_ID)
+        except (RunNotFoundError, DamagedFileError):
+            assert listed == [], "a run is listed that cannot be read"
+            return None
+        assert listed == [RUN_ID], "a run is not listed that can be read"
+        histories = {
+            key: [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key)]
+            for key in run["metrics"]
+        }
+    return Found(run, histories)
+
+
+def judge(found: Optional[Found], asked: Asked, level: str) -> None:
+    """Asserts all of the above."""
+    if found is None:
+        assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
+        return
+    run = found.run
+    for kind in ("params", "tags"):
+        _judge_values(kind, run[kind], asked)
+    _judge_histories(found.histories, asked)
+    for key, points in found.histories.items():
+        if level != "never":
+            # With "never", a sealed file may be lost that the document counts on.
+            assert [step for step, _ in points] == list(range(len(points))), f"{key} is misnumbered: {points}"
+            assert run["metrics"][key] == points[-1][1], f"the value of {key} is not its last point"
+    assert run["metadata"]["name"] == RUN_NAME, "the name is wrong"
+    # Without its lock file, nobody can tell that the owner is dead.
+    status = RUNNING if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
+    turns = [call for call in asked.safe if call.kind == "turn"]
+    if level != "always":
+        # That it goes on is nothing that was logged.
+        turns = [call._replace(outcome=CUT_SHORT) if call.value == RUNNING else call for call in turns]
+    allowed = _allowed(turns, asked.possible, "turn", "")
+    assert status in allowed, f"the status is {status}, not one of {sorted(allowed)}"
+
+
+def _allowed(safe: List[Call], possible: List[Call], kind: str, key: str) -> Set[Any]:
+    """The last value that is sure, and whatever may have come after it."""
+    values: Set[Any] = set()
+    for call in safe:
+        if call.outcome == DONE:
+            values = set()
+        if call.outcome != REFUSED:
+            values.add(_hashable(call.value))
+    return values | {_hashable(call.value) for call in possible if (call.kind, call.key) == (kind, key)}
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, (str, float)) else repr(value)
+
+
+def _judge_values(kind: str, found: Dict[str, Any], asked: Asked) -> None:
+    sure = {call.key for call in asked.safe if call.kind == kind and call.outcome == DONE}
+    assert sure <= set(found), f"{kind} are gone: {sorted(sure - set(found))}"
+    for key, value in found.items():
+        safe = [call for call in asked.safe if (call.kind, call.key) == (kind, key)]
+        allowed = _allowed(safe, asked.possible, kind, key)
+        assert _hashable(value) in allowed, f"{kind}: {key} is {value!r}, not one of {allowed}"
+
+
+def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
+    logged = [call for call in [*asked.safe, *asked.possible] if call.kind == "metric"]
+    sure = [call for call in asked.safe if call.kind == "metric" and call.outcome == DONE]
+    refused = [call.value for call in asked.safe if call.kind == "metric" and call.outcome == REFUSED]
+    assert {call.key for call in sure} <= set(histories), "a metric is gone"
+    for key, points in histories.items():
+        values = [value for _, value in points]
+        lost = [call.value for call in sure if call.key == key and call.value not in values]
+        assert not lost, f"{key} has lost {lost}: {values}"
+        assert not set(refused) & set(values), f"{key} has what was refused: {values}"
+        rest = iter([call.value for call in logged if call.key == key])
+        assert all(value in rest for value in values), f"{key} has a point twice, out of order or invented: {values}"
+
+
+def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
+    """The calls that would have made the run as it was found, all on the medium before the first step.
+
+    Of a run that could not be read, what was asked for may come back with whoever makes it anew. With "never", so may
+    older params and tags, where what replaced them is lost the second time.
+    """
+    before = [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in [*asked.safe, *asked.possible]]
+    if found is None:
+        return [call for call in before if call.kind != "turn"]
+    calls = [call for call in before if level == "never" and call.kind in ("params", "tags")]
+    calls += [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
+    calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
+    status = found.run["metadata"]["status"]
+    return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]

@@ -1,0 +1,171 @@
+"""Lives of a run, each going another way through the engine: what is recorded and then cut short."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Callable, Dict
+
+from stress.power.diary import Diary
+from stress.power.processes import SimulatedProcess
+
+#: What a workload makes of a diary and of dice that the seed throws.
+Workload = Callable[[Diary, random.Random], None]
+
+
+def several_lives(diary: Diary, dice: random.Random) -> None:
+    """New and replaced documents, folds, seals, merges; an end, a resume, a killed run, a resume, an end."""
+    diary.start()
+    diary.params(lr=0.1, layers=[1, 2])
+    diary.metrics("loss")
+    diary.metrics("loss", "accuracy")
+    diary.tag("stage", "first")
+    diary.params(lr=0.2)
+    for _ in range(10):
+        diary.metrics("loss")
+    diary.flush()
+    diary.metrics("loss", "late")
+    diary.end()
+    diary.start()
+    diary.params(lr=0.3, resumed=True)
+    for _ in range(9):
+        diary.metrics("loss")
+    diary.metrics("late", "accuracy", "new")
+    diary.tag("stage", "second")
+    diary.end("KILLED")
+    diary.start()
+    diary.metrics("loss", "new")
+    diary.end("FAILED")
+
+
+def batches(diary: Diary, dice: random.Random) -> None:
+    """Many keys a call, and a first seal: of a metric whose document was never synced."""
+    keys = ["m%d" % number for number in range(4)]
+    diary.start()
+    diary.params(**{"p%d" % number: number for number in range(4)})
+    diary.flush()
+    for _ in range(5):
+        diary.metrics(*keys)
+    diary.flush()
+    diary.params(p0="again", p9=[0.5])
+    diary.tag("t", {"deep": [1]})
+    for _ in range(4):
+        diary.metrics(*keys)
+    diary.metrics("single")
+    diary.end()
+
+
+def two_processes(diary: Diary, dice: random.Random) -> None:
+    """Two processes log to one run in turn; the owner is killed, the other goes on, ends it, and a third resumes it."""
+    first, second = diary.process, SimulatedProcess(pid=1002)
+    diary.start()
+    diary.params(lr=0.1)
+    diary.switch_to(second)
+    diary.start()
+    for turn in range(4):
+        diary.switch_to(first if turn % 2 else second)
+        diary.metrics("loss")
+        diary.metrics("loss", "shared")
+    diary.flush()
+    diary.switch_to(second)
+    diary.params(lr=0.2, by="second")
+    diary.metrics("shared")
+    diary.switch_to(first)
+    diary.killed_during(lambda: diary.metrics("loss", "last"), at=dice.randrange(1, 9))
+    diary.switch_to(second)
+    diary.metrics("loss")
+    diary.start()
+    diary.flush()
+    diary.metrics("loss")
+    diary.end()
+    diary.switch_to(SimulatedProcess(pid=1003))
+    diary.start()
+    diary.metrics("loss", "shared")
+    diary.end()
+
+
+def kills(diary: Diary, dice: random.Random) -> None:
+    """Each process is killed in another call: a log call, a flush, an end, a resume; the next one takes over."""
+    diary.start()
+    diary.params(lr=0.1)
+    for number, most in enumerate((10, 40, 30, 30, 40), 1):
+        for _ in range(3):
+            diary.metrics("loss", "acc")
+        calls = [lambda: diary.metrics("loss", "new"), diary.flush, diary.end, lambda: diary.end("FAILED")]
+        diary.killed_during(calls[number % len(calls)], at=dice.randrange(1, most))
+        diary.switch_to(SimulatedProcess(pid=2000 + number))
+        diary.killed_during(diary.start, at=dice.randrange(1, 12))
+        diary.start()
+        diary.params(lr=number)
+    diary.end()
+
+
+def failing_disk(diary: Diary, dice: random.Random) -> None:
+    """Ends that a failing disk takes back, flushes and log calls that it refuses; the run goes on each time."""
+    diary.start()
+    diary.params(lr=0.1)
+    for _ in range(6):
+        diary.metrics("loss")
+    diary.failing(diary.end, "replace", "meta.yaml")
+    diary.metrics("loss", "after")
+    diary.failing(diary.flush, "fsync", "metrics")
+    diary.failing(lambda: diary.metrics("loss"), "fsync", "log")
+    diary.params(lr=0.2)
+    diary.failing(diary.end, "fsync", "mlruns")
+    diary.metrics("loss")
+    diary.failing(lambda: diary.end("KILLED"), "fsync", "r")
+    diary.metrics("loss", "after")
+    diary.flush()
+    diary.failing(diary.end, "replace", "meta.yaml")
+    diary.end("FAILED")
+    diary.failing(diary.start, "replace", "meta.yaml")
+    diary.start()
+    diary.params(lr=0.3)
+    diary.end()
+
+
+def anything(diary: Diary, dice: random.Random) -> None:
+    """Thirty calls at random, by two processes, with an end and a resume now and then."""
+    processes = [diary.process, SimulatedProcess(pid=1002)]
+    diary.start()
+    open_in = {diary.process}
+    ended = False
+    for number in range(30):
+        diary.switch_to(dice.choice(processes))
+        if ended or diary.process not in open_in or dice.random() < 0.03:
+            diary.start()
+            open_in, ended = (open_in if not ended else set()) | {diary.process}, False
+        kind = dice.choice(("metrics", "metrics", "metrics", "metrics", "params", "tag", "flush", "end"))
+        if kind == "metrics":
+            diary.metrics(*dice.sample(("loss", "acc", "late"), dice.randrange(1, 4)))
+        elif kind == "params":
+            diary.params(**{dice.choice("pq"): number, "r": [number]})
+        elif kind == "tag":
+            diary.tag(dice.choice("tu"), "tag %d" % number)
+        elif kind == "flush":
+            diary.flush()
+        else:
+            diary.end(dice.choice(("FINISHED", "FAILED", "KILLED")))
+            ended = True
+
+
+def go_on(diary: Diary) -> None:
+    """What a writer does after a power cut: it resumes, replaces, adds, flushes, ends."""
+    diary.start()
+    diary.params(lr="after the cut", after_cut=1)
+    for _ in range(6):
+        diary.metrics("loss", "after cut")
+    diary.flush()
+    diary.metrics("loss", "late")
+    diary.end()
+
+
+WORKLOADS: Dict[str, Workload] = {
+    workload.__name__: workload for workload in (several_lives, batches, two_processes, kills, failing_disk, anything)
+}
+
+#: How documents are kept up to date: rewritten at each call, left to flush and end, or folded at each fifth commit.
+RATIONS: Dict[str, Dict[str, Any]] = {
+    "current": {"refresh": True, "fold_at": 10**6},
+    "behind": {"refresh": False, "fold_at": 10**6},
+    "folding": {"refresh": False, "fold_at": 5},
+}

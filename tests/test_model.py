@@ -1,0 +1,286 @@
+"""A run against a model of plain dicts and lists: whatever is done to it, in any order, by three processes.
+
+Each rule is a call, made whole, killed at its n-th file system step, refused by the disk there, or made in a forked
+child. After each, a reader sees what the model says, and the files hold together. The thresholds are lowered, so that
+a few calls fold, seal and merge.
+
+The processes are simulated in this one (`stress.power.processes`), which makes a kill cost nothing and an example
+repeatable; forks are real. By default the same few examples run each time. A long search, with new ones::
+
+    pytest tests/test_model.py --model-examples 20000 --timeout 0
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from contextlib import ExitStack
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from faults import FaultyOs, Step, Stored, fail, kill, list_litter, quick_folder, read_stored
+from mini_mlflow import ExperimentTracker, Run, RunEndedError, run_stack
+from mini_mlflow.disk import atomic
+from stress.power.processes import Killed, SimulatedProcess
+from stress.power.replacing import replaced
+from stress.power.thresholds import lowered
+from stress.power.workloads import RATIONS
+from tree_check import check_tree
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+RUN_ID = "r"
+DONE, HAS_ENDED = 0, 3
+# By default; each call costs some milliseconds.
+EXAMPLES, CALLS = 25, 30
+#: What is called, and with what.
+Call = Tuple[str, Any]
+
+keys = st.sampled_from(["loss", "acc", "ключ 1"])
+params = st.sampled_from([1, "text", None, [1, {"deep": True}], 0.5])
+numbers = st.sampled_from([0.0, 1.5, -2.0, float("nan"), float("inf")])
+steps = st.sampled_from([None, None, None, 0, 7])
+logged = st.one_of(
+    st.tuples(st.just("params"), st.dictionaries(keys, params, min_size=1)),
+    st.tuples(st.just("tags"), st.dictionaries(keys, params, min_size=1, max_size=2)),
+    st.tuples(st.just("metrics"), st.tuples(st.dictionaries(keys, numbers, min_size=1), steps)),
+    st.tuples(st.just("metrics"), st.tuples(st.fixed_dictionaries({"loss": numbers}), steps)),
+)
+ends = st.tuples(st.just("end"), st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
+flushes = st.tuples(st.just("flush"), st.none())
+starts = st.tuples(st.just("start"), st.none())
+calls = st.one_of(logged, logged, flushes, flushes, ends, starts)
+processes = st.sampled_from([0, 0, 0, 1, 1, 2])
+# Most calls have fewer steps than thirty; of those that have more, the first thirty are tried.
+ats = st.integers(1, 30)
+errors = st.sampled_from(["ENOSPC", "EIO", "EINTR"])
+
+
+def predict(before: Optional[Stored], call: Call) -> Optional[Stored]:
+    """What the call makes of a run that is not ended, or, a start, of any."""
+    kind, argument = call
+    if before is None:
+        return Stored("RUNNING", {}, {}, {}, {})
+    if kind == "params":
+        return before._replace(params=dict(before.params, **argument))
+    if kind == "tags":
+        return before._replace(tags=dict(before.tags, **argument))
+    if kind == "metrics":
+        return _with_points(before, *argument)
+    statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
+    return before._replace(status=statuses[kind])
+
+
+def _with_points(before: Stored, points: Dict[str, float], step: Optional[int]) -> Stored:
+    histories = dict(before.histories)
+    for key, value in points.items():
+        known = histories.get(key, [])
+        histories[key] = [*known, (len(known) if step is None else step, value)]
+    return before._replace(metrics=dict(before.metrics, **points), histories=histories)
+
+
+def comparable(stored: Optional[Stored]) -> Any:
+    """NaN is equal to nothing, also not to itself."""
+    return None if stored is None else repr([sorted(part.items()) for part in stored[1:]]), stored and stored.status
+
+
+def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Run:
+    """Makes the call on a run that is open, or opens it."""
+    kind, argument = call
+    if kind == "start":
+        run = tracker.start_run(run_id=RUN_ID, nested=True)
+        run_stack.discard(run)
+        return run
+    assert run is not None
+    if kind == "metrics":
+        run.log_metrics(argument[0], step=argument[1])
+    elif kind == "flush":
+        run.flush()
+    else:
+        {"params": run.log_params, "tags": run.set_tags, "end": run.end}[kind](argument)
+    return run
+
+
+def die(step: Step) -> Any:
+    """What `faults.kill` does, to a simulated process: no later step comes through either."""
+    if step.name == "close":
+        return step.carry_out()
+    if step.name == "write":
+        descriptor, data = step.arguments
+        os.write(descriptor, data[: len(data) // 2])
+    raise Killed
+
+
+class RunMachine(RuleBasedStateMachine):
+    """One run, three processes, and the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.root = os.path.join(self.stack.enter_context(quick_folder()), "mlruns")
+        os.mkdir(self.root)
+        self.disk = FaultyOs()
+        self.stack.enter_context(replaced([(atomic, "os", self.disk)]))
+        self.processes = [SimulatedProcess(pid=1000 + number) for number in range(3)]
+        self.runs: List[Optional[Run]] = [None] * 3
+        self.model: Optional[Stored] = None
+        # The process that holds the owner lock.
+        self.owner: Optional[int] = None
+
+    @initialize(ration=st.sampled_from(sorted(RATIONS)), fsync=st.sampled_from(["end", "always", "never"]))
+    def set_thresholds(self, ration: str, fsync: str) -> None:
+        self.stack.enter_context(lowered(**RATIONS[ration]))
+        self.tracker = ExperimentTracker(runs_dir=self.root, fsync=fsync)
+
+    def teardown(self) -> None:
+        for process in self.processes:
+            process.die()
+        self.stack.close()
+
+    # -- the rules ---------------------------------------------------------------------------------------------
+
+    @rule(number=processes, call=calls)
+    def call_whole(self, number: int, call: Call) -> None:
+        call = self._possible(number, call)
+        ended = self._has_ended_for(number, call)
+        error = self._make(number, call)
+        assert isinstance(error, RunEndedError) if ended else error is None
+        self._settle(number, call, error)
+        if call[0] == "end" and not ended:
+            assert list_litter(self.root) == []
+
+    @rule(number=processes, call=calls, at=ats)
+    def call_killed(self, number: int, call: Call, at: int) -> None:
+        call = self._possible(number, call)
+        after = self.model if self._has_ended_for(number, call) else predict(self.model, call)
+        with self.disk.armed(die, at, lasting=True):
+            self._make(number, call)
+        self._bury(number)
+        self._adopt(after)
+
+    @rule(number=processes, call=calls, at=ats, error_name=errors)
+    def call_refused(self, number: int, call: Call, at: int, error_name: str) -> None:
+        call = self._possible(number, call)
+        ended = self._has_ended_for(number, call)
+        with self.disk.armed(fail(getattr(errno, error_name)), at):
+            error = self._make(number, call)
+        if isinstance(error, OSError):
+            assert self.disk.struck is not None
+            assert error.filename
+            if call[0] == "start" and self.owner == number and self._is_over():
+                # It was resuming a run of its own, which another had ended unbeknown to it.
+                self.owner = None
+        else:
+            assert isinstance(error, RunEndedError) if ended else error is None
+            self._settle(number, call, error)
+
+    @rule(number=processes)
+    def process_killed_between_calls(self, number: int) -> None:
+        self._bury(number)
+
+    @rule(number=processes, call=logged, at=st.one_of(st.just(0), ats))
+    def forked_child_calls(self, number: int, call: Call, at: int) -> None:
+        """A child logs to its parent's run, and leaves or is killed at a step; the parent goes on."""
+        run = self.runs[number]
+        if run is None:
+            return
+        ended = self._has_ended_for(number, call)
+        after = self.model if ended else predict(self.model, call)
+        status = self._in_child(number, lambda: self._make(number, call), at)
+        if os.WIFSIGNALED(status):
+            assert os.WTERMSIG(status) == signal.SIGKILL
+            self._adopt(after)
+        else:
+            assert os.WEXITSTATUS(status) == (HAS_ENDED if ended else DONE)
+            self.model = after
+
+    # -- what must hold ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def readers_see_the_model(self) -> None:
+        assert comparable(read_stored(self.root, RUN_ID)) == comparable(self.model)
+        if self.model is not None:
+            told = self.tracker.get_run(RUN_ID)["metadata"]["status"]
+            crashed = self.model.status == "RUNNING" and self.owner is None
+            assert told == ("CRASHED" if crashed else self.model.status)
+
+    @invariant()
+    def files_hold_together(self) -> None:
+        check_tree(self.root, leftovers=True)
+
+    # -- the model's book-keeping ------------------------------------------------------------------------------
+
+    def _possible(self, number: int, call: Call) -> Call:
+        """A process that has not opened the run opens it."""
+        return call if self.runs[number] is not None else ("start", None)
+
+    def _make(self, number: int, call: Call) -> Optional[BaseException]:
+        try:
+            with self.processes[number].running():
+                self.runs[number] = make(call, self.runs[number], self.tracker)
+        except (OSError, RunEndedError, Killed) as error:
+            return error
+        return None
+
+    def _is_over(self) -> bool:
+        return self.model is not None and self.model.status != "RUNNING"
+
+    def _has_ended_for(self, number: int, call: Call) -> bool:
+        """Whether the call must be told that the run has ended. A handle that was told so once is told so again."""
+        run = self.runs[number]
+        return call[0] != "start" and (self._is_over() or (run is not None and not run.is_open()))
+
+    def _settle(self, number: int, call: Call, error: Optional[BaseException]) -> None:
+        if error is None:
+            self.model = predict(self.model, call)
+        if call[0] == "start":
+            self.owner = number if self.owner is None else self.owner
+        elif self.owner == number and (call[0] == "end" or (error is not None and call[0] != "flush")):
+            # Who is told of an end lets go of the run; a flush alone does not.
+            self.owner = None
+
+    def _bury(self, number: int) -> None:
+        self.processes[number].die()
+        self.processes[number] = SimulatedProcess(pid=self.processes[number].pid + 10)
+        self.runs[number] = None
+        if self.owner == number:
+            self.owner = None
+
+    def _adopt(self, after: Optional[Stored]) -> None:
+        """Of a call that was killed, all is there or nothing."""
+        seen = read_stored(self.root, RUN_ID)
+        assert comparable(seen) in (comparable(self.model), comparable(after))
+        self.model = seen
+
+    def _in_child(self, number: int, work: Callable[[], Optional[BaseException]], at: int) -> int:
+        """The status of a child that did it: killed, or 0 for done, 3 for "has ended", 1 for anything else."""
+        with self.processes[number].running():
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    with self.disk.armed(kill if at else lambda step: step.carry_out(), max(at, 1)):
+                        error = work()
+                    code = {type(None): DONE, RunEndedError: HAS_ENDED}.get(type(error), 1)
+                finally:
+                    os._exit(code)
+        return os.waitpid(child, 0)[1]
+
+
+def test_run_is_what_a_dict_of_lists_would_be(request: pytest.FixtureRequest) -> None:
+    examples = request.config.getoption("--model-examples")
+    chosen = settings(
+        max_examples=examples or EXAMPLES,
+        stateful_step_count=CALLS,
+        derandomize=examples is None,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    run_state_machine_as_test(RunMachine, settings=chosen)
