@@ -301,7 +301,7 @@ def test_metric_is_sealed_where_the_folder_of_all_metrics_is_gone(runs_dir: str)
     """Likewise: the commits are there, the documents and their folder are not."""
     run = Run(runs_dir=runs_dir, fsync="never")
     for n in range(4):
-        run.log_metric("loss", float(n))
+        run.log_metrics({"loss": float(n), "accuracy": 0.5})
     shutil.rmtree(str(folder_of(run) / "metrics"))
     run.flush()
     assert values(run, "loss") == [0.0, 1.0, 2.0, 3.0]

@@ -16,7 +16,7 @@ import pytest
 
 from mini_mlflow import ExperimentTracker
 from mini_mlflow.disk import atomic
-from mini_mlflow.writing import folding
+from mini_mlflow.writing.durability import Durability
 from stress.power import program
 from stress.power.diary import DONE, REFUSED, Call, Diary, record
 from stress.power.judging import Found, ask, judge
@@ -158,7 +158,7 @@ FORGETFUL = {
     ),
     "fsync of new documents": (atomic, "sync_file", lambda path: None),
     "fsync of folders": (atomic, "sync_folder", lambda path, missing_ok=False: None),
-    "documents before the log goes": (folding.Folding, "_make_durable", lambda self, place: None),
+    "documents before the log goes": (Durability, "sync_document", lambda self, place, commit: None),
 }
 
 

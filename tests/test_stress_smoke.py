@@ -89,6 +89,7 @@ def test_scenario_that_this_machine_cannot_take_is_skipped_and_says_why(tmp_path
     assert f"mixed_versions was skipped: Python 3.7 has no prepared environment in {tmp_path / 'none'}" in done.stdout
 
 
+@pytest.mark.damaged_tree
 def test_interrupt_leaves_no_process_and_says_where_the_tree_is(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stress", "--scenario", "forks", "--seconds", "600", "--runs-dir", str(tmp_path)]
     program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment())
