@@ -132,6 +132,7 @@ def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
         lost = [call.value for call in sure if call.key == key and call.value not in values]
         assert not lost, f"{key} has lost {lost}: {values}"
         assert not set(refused) & set(values), f"{key} has what was refused: {values}"
+        assert len(set(values)) == len(values), f"{key} has a point twice: {values}"
         rest = iter([call.value for call in logged if call.key == key])
         assert all(value in rest for value in values), f"{key} has a point twice, out of order or invented: {values}"
 
@@ -139,14 +140,16 @@ def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
 def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
     """The calls that would have made the run as it was found, all on the medium before the first step.
 
-    Of a run that could not be read, what was asked for may come back with whoever makes it anew. With "never", so may
-    older params and tags, where what replaced them is lost the second time.
+    Of a run that could not be read, what was asked for may come back with whoever makes it anew. With "never", it may
+    in any case: a power cut may bring back the snapshot of an end before the last resume, which hides the commits that
+    came after it, until the next resume removes it.
     """
     before = [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in [*asked.safe, *asked.possible]]
     if found is None:
         return [call for call in before if call.kind != "turn"]
-    calls = [call for call in before if level == "never" and call.kind in ("params", "tags")]
-    calls += [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
+    if level == "never":
+        return before
+    calls = [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     status = found.run["metadata"]["status"]
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]
