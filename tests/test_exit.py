@@ -279,3 +279,27 @@ def test_run_started_in_this_process_is_not_ended_by_others(runs_dir: str) -> No
     run_python("import mini_mlflow; mini_mlflow.ExperimentTracker().list_runs()")
     assert run.status == "RUNNING"
     run.log_metric("m", 1)
+
+
+END_AND_RESUME = """
+import sys
+from mini_mlflow import ExperimentTracker, Run
+tracker = ExperimentTracker(runs_dir=sys.argv[1])
+Run(run_id="r", runs_dir=sys.argv[1]).end()
+tracker.start_run(run_id="r").log_metric("loss", 2.0)
+"""
+
+
+def test_run_that_another_process_has_ended_and_resumed_is_not_ended_at_the_exit_of_its_first_owner(
+    runs_dir: str,
+) -> None:
+    """The first owner learns of it at its exit; the run is left as it is, for whoever goes on with it."""
+    code = START + "    import subprocess\n    start_run(run_id='r').log_metric('loss', 1.0)\n"
+    code += "    subprocess.run([sys.executable, '-c', sys.argv[2], sys.argv[1]], check=True)\n"
+    run_python(code, runs_dir, END_AND_RESUME)
+    assert status(runs_dir) == "CRASHED"
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    with Run(run_id="r", runs_dir=runs_dir) as run:
+        run.log_metric("loss", 3.0)
+    assert status(runs_dir) == "FINISHED"
+    assert [point.value for point in tracker.get_metric_history("r", "loss")] == [1.0, 2.0, 3.0]

@@ -33,6 +33,7 @@ from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.run_state import last_commit, read_snapshot, read_state
+from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.snapshots import gather_documents, restore_documents, restore_meta
 
 
@@ -278,11 +279,16 @@ def _remove_log(run: OpenRun) -> None:
 
 def end_left_open() -> None:
     """The runs that this process owns and has left open are ended: FAILED if an uncaught exception is what ends the
-    process, else FINISHED. A run that cannot be ended stays RUNNING, with a warning, and shows as CRASHED."""
+    process, else FINISHED. A run that cannot be ended stays RUNNING, with a warning, and shows as CRASHED. One that
+    another process has ended and resumed meanwhile is that one's to end."""
     status = FAILED if is_crashing() else FINISHED
     for run in owned_runs():
         try:
-            end(run, status)
+            now = read_state(run.paths, Seen())
+            if any(now.get(name) != run.meta.get(name) for name in ("host", "pid")):
+                run.give_up_ownership()
+            else:
+                end(run, status)
         except RunEndedError:
             continue
         except (OSError, MiniMlflowError) as error:
