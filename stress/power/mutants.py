@@ -100,12 +100,6 @@ MUTANTS = [
     Mutant("each kind's for itself", DURABILITY, "if not wanted <= self._kinds:", "if wanted and not self._kinds:"),
     Mutant("a flush syncs first values", FILES, "        self.folding.durability.sync_all()\n", ""),
     Mutant(
-        "a folder made for a first value is one that must be synced",
-        FOLDING,
-        "        if in_new_folder:\n            self.durability.note_new_folder(place[0])\n",
-        "",
-    ),
-    Mutant(
         "an end syncs what its snapshot does not hold",
         LIFE,
         "        files.folding.make_histories_durable(documents.longer_metrics())\n",

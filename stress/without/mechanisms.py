@@ -219,11 +219,6 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_power_cut.py::test_what_the_level_promises_survives_any_power_cut"),
     ),
     Mechanism(
-        "fsync of the way down to a new folder",
-        (Edit(_FOLDING, "        if in_new_folder:\n            self.durability.note_new_folder(place[0])\n", ""),),
-        Fails("tests/test_power_cut.py::test_first_seal_survives_a_cut_after_every_step"),
-    ),
-    Mechanism(
         "meta.yaml made whole before a snapshot is removed",
         (Edit("writing/lifecycle.py", "            restore_meta(run.paths, run.meta, run.files.seen, sync)\n", ""),),
         Fails("tests/test_power_cut.py::test_what_the_level_promises_survives_any_power_cut"),
