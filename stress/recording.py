@@ -84,11 +84,14 @@ class Recording:
     def note_commit(self, changes: int) -> None:
         """A commit stands."""
         with self._lock:
-            if self._map is None:
-                self._start_file()
+            self._start_if_missing()
             self._commits += 1
             self._changes += changes
             _COUNTS.pack_into(self._map, 0, self._commits, self._changes)
+
+    def _start_if_missing(self) -> None:
+        if self._map is None:
+            self._start_file()
 
     def _start_file(self) -> None:
         size = _NEXT_BYTES if self._files else _FIRST_BYTES

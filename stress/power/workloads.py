@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, List
 
 from stress.power.diary import Diary
 from stress.power.processes import SimulatedProcess
@@ -90,7 +90,8 @@ def kills(diary: Diary, dice: random.Random) -> None:
     for number, most in enumerate((10, 40, 30, 30, 40), 1):
         for _ in range(3):
             diary.metrics("loss", "acc")
-        calls = [lambda: diary.metrics("loss", "new"), diary.flush, diary.end, lambda: diary.end("FAILED")]
+        calls: List[Callable[[], None]] = [lambda: diary.metrics("loss", "new"), diary.flush]
+        calls += [diary.end, lambda: diary.end("FAILED")]
         diary.killed_during(calls[number % len(calls)], at=dice.randrange(1, most))
         diary.switch_to(SimulatedProcess(pid=2000 + number))
         diary.killed_during(diary.start, at=dice.randrange(1, 12))
