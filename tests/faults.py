@@ -461,6 +461,12 @@ def _owned_by_another(root: str, stack: ExitStack) -> None:
     stack.callback(os.close, writing)
 
 
+def _ended_behind_its_owner(root: str, stack: ExitStack) -> None:
+    """Another process still holds the owner lock of a run that has ended without its knowing."""
+    _owned_by_another(root, stack)
+    Run(run_id=RUN_ID, runs_dir=root).end()
+
+
 def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -506,6 +512,7 @@ OPERATIONS = [
     Operation("end of a folded run", _folded, _on_run(lambda run: run.end("FAILED"))),
     Operation("resume", _ended, lambda root, run: open_run(root), refresh=False),
     Operation("resume after a killed end", _killed_while_ending, lambda root, run: open_run(root), refresh=False),
+    Operation("resume beside a former owner", _ended_behind_its_owner, lambda root, run: open_run(root), refresh=False),
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
 ]

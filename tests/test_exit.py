@@ -290,16 +290,35 @@ tracker.start_run(run_id="r").log_metric("loss", 2.0)
 """
 
 
+def start_and_wait(runs_dir: str, pipe: Any) -> None:
+    ExperimentTracker(runs_dir=runs_dir).start_run(run_id="r").log_metric("loss", 1.0)
+    pipe.send("started")
+    assert pipe.poll(60)
+
+
 def test_run_that_another_process_has_ended_and_resumed_is_not_ended_at_the_exit_of_its_first_owner(
     runs_dir: str,
 ) -> None:
-    """The first owner learns of it at its exit; the run is left as it is, for whoever goes on with it."""
+    """The first owner, which never learned of the end, leaves the run to the second, which owns it from then on."""
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    with Children() as children:
+        here, there = children.context.Pipe()
+        children.start(start_and_wait, runs_dir, there)
+        assert here.poll(60)
+        Run(run_id="r", runs_dir=runs_dir).end()
+        run = tracker.start_run(run_id="r")
+        run.log_metric("loss", 2.0)
+        here.send("leave")
+    run.log_metric("loss", 3.0)
+    assert status(runs_dir) == "RUNNING"
+    tracker.end_run()
+    assert [point.value for point in tracker.get_metric_history("r", "loss")] == [1.0, 2.0, 3.0]
+
+
+def test_resumed_run_of_a_living_former_owner_is_ended_by_who_resumed_it(runs_dir: str) -> None:
+    """At its exit, though it could never take the owner lock."""
     code = START + "    import subprocess\n    start_run(run_id='r').log_metric('loss', 1.0)\n"
     code += "    subprocess.run([sys.executable, '-c', sys.argv[2], sys.argv[1]], check=True)\n"
-    run_python(code, runs_dir, END_AND_RESUME)
-    assert status(runs_dir) == "CRASHED"
-    tracker = ExperimentTracker(runs_dir=runs_dir)
-    with Run(run_id="r", runs_dir=runs_dir) as run:
-        run.log_metric("loss", 3.0)
+    code += "    print(ExperimentTracker(runs_dir=sys.argv[1]).get_run('r')['metadata']['status'])\n"
+    assert run_python(code, runs_dir, END_AND_RESUME).stdout == "FINISHED\n"
     assert status(runs_dir) == "FINISHED"
-    assert [point.value for point in tracker.get_metric_history("r", "loss")] == [1.0, 2.0, 3.0]

@@ -170,7 +170,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
             ),
             Edit(
                 _ATOMIC,
-                '    temporary = "%s/%s%d" % (folder, _prefix, _next_serial())\n',
+                "    temporary = name_temporary(folder)\n",
                 '    temporary = "%s/%s" % (folder, name)\n',
             ),
         ),
@@ -181,7 +181,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 _ATOMIC,
-                '    temporary = "%s/%s%d" % (folder, _prefix, _next_serial())\n',
+                "    temporary = name_temporary(folder)\n",
                 '    temporary = "%s/%s%s" % (folder, TEMPORARY_PREFIX, name)\n',
             ),
         ),
@@ -280,7 +280,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     ),
     Mechanism(
         "owner lock",
-        (Edit(_OPEN, "            if self.is_owner or self.owner.try_acquire():\n", "            if True:\n"),),
+        (Edit(_OPEN, "            if self.owner.try_acquire():\n", "            if True:\n"),),
         Fails("tests/test_processes.py::test_run_whose_owner_was_killed_shows_as_crashed"),
     ),
     Mechanism(

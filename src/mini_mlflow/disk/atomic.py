@@ -74,7 +74,7 @@ def write_file(folder: str, name: str, data: bytes, sync: bool) -> None:
 
 def _write(folder: str, name: str, data: bytes, sync: bool, publish: bool) -> str:
     """The path of the temporary, which has the name already if it was to be published."""
-    temporary = "%s/%s%d" % (folder, _prefix, _next_serial())
+    temporary = name_temporary(folder)
     descriptor = -1
     try:
         descriptor = os.open(temporary, _CREATE, 0o666)
@@ -236,6 +236,20 @@ def open_lock_file(path: str) -> int:
         OSError: with ``filename`` set; ELOOP if a symbolic link stands there.
     """
     return os.open(path, _LOCK_FILE, 0o666)
+
+
+def name_temporary(folder: str) -> str:
+    """The path of a temporary in ``folder`` that nobody else uses; nothing is made."""
+    return "%s/%s%d" % (folder, _prefix, _next_serial())
+
+
+def rename_file(path: str, target: str) -> None:
+    """The file ``path`` stands at ``target``. Raises OSError (with ``filename``); it stands where it stood then."""
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        _name_path(error, target)
+        raise
 
 
 def remove_file(path: str) -> None:

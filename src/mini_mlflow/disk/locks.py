@@ -2,7 +2,8 @@
 
 ``<run_id>.lock`` guards every change of a run's folder, for the length of one batch. ``<run_id>.owner`` is held by
 the process that started or resumed the run until it ends, so that a reader can tell a dead owner at once: the kernel
-drops the locks of a process that dies, however it dies.
+drops the locks of a process that dies, however it dies. It excludes nobody: where a run was ended and is resumed behind
+its owner's back, the resumer puts a new file in its place (`take_over`), for readers to look at.
 
 Facts this rests on (flock(2)): the lock belongs to the open file description, so taking it twice through one
 descriptor succeeds, releasing it twice does no harm, and a forked child shares it: the child must close its copy
@@ -115,11 +116,33 @@ class KeptLock:
         if descriptor is not None and self._finalizer.detach():
             os.close(descriptor)
 
-    def _open(self) -> int:
+    def take_over(self, folder: str) -> None:
+        """The lock is held, on a new file under its name: who holds the old file keeps that, and nobody looks at it.
+
+        For a lock that tells who lives, and excludes nobody: it must not be used where others wait for the holder.
+
+        Args:
+            folder: where the new file is made: one whose temporaries are swept if a kill leaves it there.
+
+        Raises:
+            OSError: with ``filename`` set; the old file stands.
+        """
+        self.close()
+        temporary = atomic.name_temporary(folder)
+        try:
+            if not self._try_native(self._open(temporary)):
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self.path)
+            atomic.rename_file(temporary, self.path)
+        except BaseException:
+            self.close()
+            atomic.remove_file(temporary)
+            raise
+
+    def _open(self, path: Optional[str] = None) -> int:
         folder = os.path.dirname(self.path)
         atomic.create_folder(os.path.dirname(folder))
         atomic.create_folder(folder)
-        descriptor = self._descriptor = atomic.open_lock_file(self.path)
+        descriptor = self._descriptor = atomic.open_lock_file(path or self.path)
         # Not __del__: it would also run for a lock that is closed, and what a signal handler raises in there (the
         # SystemExit of a SIGTERM) is dropped by the interpreter.
         self._finalizer = weakref.finalize(self, os.close, descriptor)

@@ -172,7 +172,7 @@ def _sync_way_down(run: OpenRun) -> None:
 
 
 def _resume(run: OpenRun) -> None:
-    run.take_ownership()
+    run.claim_ownership()
     try:
         sync = run.settings.fsync != "never"
         snapshot = read_snapshot(run.paths)

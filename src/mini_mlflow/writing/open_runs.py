@@ -82,7 +82,8 @@ class OpenRun:
     def take_ownership(self) -> bool:
         """True if this process owns the run now; False if another living process does."""
         for _ in range(_READERS_MET):
-            if self.is_owner or self.owner.try_acquire():
+            # Asked of the lock also by an owner: whoever resumed the run meanwhile took it over.
+            if self.owner.try_acquire():
                 self.is_owner = True
                 _owned[self.paths.folder] = self
                 return True
@@ -91,6 +92,17 @@ class OpenRun:
             # A reader was just asking, which takes it microseconds.
             time.sleep(_READER_S)
         return False
+
+    def claim_ownership(self) -> None:
+        """This process owns the run, which it resumes, also if a former owner has not learned of its end.
+
+        Raises:
+            OSError: nobody owns it who did not before.
+        """
+        if not self.take_ownership():
+            self.owner.take_over(self.paths.folder)
+            self.is_owner = True
+            _owned[self.paths.folder] = self
 
     def give_up_ownership(self) -> None:
         """Another process may own the run."""
