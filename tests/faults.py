@@ -416,6 +416,17 @@ def _ended(root: str, stack: ExitStack) -> None:
     run.end()
 
 
+def _killed_while_ending(root: str, stack: ExitStack) -> None:
+    """The snapshot stands, ``meta.yaml`` does not say so yet."""
+    run = _filled(root, stack)
+    meta = os.path.join(root, "0", RUN_ID, "meta.yaml")
+    with open(meta, "rb") as file:
+        before = file.read()
+    run.end()
+    with open(meta, "wb") as file:
+        file.write(before)
+
+
 def _left_by_dead_owner(root: str, stack: ExitStack) -> None:
     child = os.fork()
     if child == 0:
@@ -494,6 +505,7 @@ OPERATIONS = [
     Operation("end of an empty run", _fresh, _on_run(lambda run: run.end("KILLED"))),
     Operation("end of a folded run", _folded, _on_run(lambda run: run.end("FAILED"))),
     Operation("resume", _ended, lambda root, run: open_run(root), refresh=False),
+    Operation("resume after a killed end", _killed_while_ending, lambda root, run: open_run(root), refresh=False),
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
 ]

@@ -190,10 +190,13 @@ def _resume(run: OpenRun) -> None:
 
 
 def _secure_meta(run: OpenRun, sync: bool) -> None:
-    """``meta.yaml`` is whole, and on the medium: without the snapshot, it alone makes the folder a run."""
+    """``meta.yaml`` says what the snapshot says, for good: once the snapshot is gone, it alone does."""
     try:
-        read_meta(run.paths)
+        agrees = read_meta(run.paths) == run.meta
     except DamagedFileError:
+        agrees = False
+    if not agrees:
+        # A power cut tore it, or whoever ended the run was killed before this: a resume that fails must leave it ended.
         atomic.write_file(run.paths.folder, META, dump_meta(run.meta), sync)
     if sync:
         atomic.sync_file(run.paths.meta)
