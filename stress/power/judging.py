@@ -139,14 +139,16 @@ def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
 def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
     """The calls that would have made the run as it was found, all on the medium before the first step.
 
-    Of a run that could not be read, what was asked for may come back with whoever makes it anew. With "never", so may
-    older params and tags, where what replaced them is lost the second time.
+    Of a run that could not be read, what was asked for may come back with whoever makes it anew. With "never", nothing
+    that a reader saw is promised, and anything that was asked for may come back: an older document may stand beside
+    the snapshot and the log of a newer one, and who goes on takes one of them.
     """
     before = [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in [*asked.safe, *asked.possible]]
+    if level == "never":
+        return before
     if found is None:
         return [call for call in before if call.kind != "turn"]
-    calls = [call for call in before if level == "never" and call.kind in ("params", "tags")]
-    calls += [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
+    calls = [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     status = found.run["metadata"]["status"]
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]
