@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -278,6 +278,8 @@ def test_run_is_what_a_dict_of_lists_would_be(request: pytest.FixtureRequest) ->
         max_examples=examples or EXAMPLES,
         stateful_step_count=CALLS,
         derandomize=examples is None,
+        # Shrinking takes minutes, longer than a test may: it is left to the long search.
+        phases=(Phase.generate,) if examples is None else tuple(Phase),
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
