@@ -1,7 +1,7 @@
 """One reading process: ``python -m stress.reader '<work as JSON>'``.
 
-Its threads list and search runs, read runs and read histories for as long as others write. Each look is compared with the
-one before; the last one goes into the report, so that the judge can compare it with what the tree holds at the
+Its threads list and search runs, read runs and read histories for as long as others write. Each look is compared with
+the one before; the last one goes into the report, so that the judge can compare it with what the tree holds at the
 end. As every look extends the one before, whatever any reader ever saw is judged so, value by value.
 """
 
