@@ -13,13 +13,16 @@
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import (
     ActiveRunError,
+    AmbiguousRunError,
     DamagedFileError,
     DamagedFileWarning,
+    InvalidFilterError,
     InvalidKeyError,
     InvalidTypeError,
     InvalidValueError,
     LockTimeout,
     MiniMlflowError,
+    MissingExtraError,
     NoActiveRunError,
     OutsideTreeError,
     RunEndedError,
@@ -34,12 +37,15 @@ from mini_mlflow.fluent import (
     log_metrics,
     log_param,
     log_params,
+    search_runs,
     set_fsync,
     set_runs_dir,
     set_tag,
     set_tags,
     start_run,
 )
+from mini_mlflow.reading.comparing import Comparison
+from mini_mlflow.reading.found_run import FoundRun, FoundRuns
 from mini_mlflow.run import Run
 from mini_mlflow.tracker import ExperimentTracker
 
@@ -47,14 +53,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActiveRunError",
+    "AmbiguousRunError",
+    "Comparison",
     "DamagedFileError",
     "DamagedFileWarning",
     "ExperimentTracker",
+    "FoundRun",
+    "FoundRuns",
+    "InvalidFilterError",
     "InvalidKeyError",
     "InvalidTypeError",
     "InvalidValueError",
     "LockTimeout",
     "MiniMlflowError",
+    "MissingExtraError",
     "NoActiveRunError",
     "OutsideTreeError",
     "Point",
@@ -70,6 +82,7 @@ __all__ = [
     "log_metrics",
     "log_param",
     "log_params",
+    "search_runs",
     "set_fsync",
     "set_runs_dir",
     "set_tag",
