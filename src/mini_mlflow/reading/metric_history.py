@@ -18,6 +18,7 @@ from mini_mlflow.formats.values import to_nonfinite
 from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
+    identify_folder,
     list_log,
     read_log,
     read_snapshot,
@@ -43,8 +44,10 @@ def read_history(paths: RunPaths, key: str) -> List[Point]:
         # A folder without a whole meta.yaml is no run.
         parse_meta(read_file(paths.meta), paths.meta)
     for attempt in range(_MERGES_MET):
-        found = _read_once(paths, key, snapshot, give_up=attempt == _MERGES_MET - 1)
-        if found is not None:
+        last, folder = attempt == _MERGES_MET - 1, identify_folder(paths)
+        found = _read_once(paths, key, snapshot, give_up=last)
+        # A run that was deleted and restored meanwhile seemed to hold nothing.
+        if found is not None and (identify_folder(paths) == folder or last):
             return found
     return []
 

@@ -30,6 +30,16 @@ def check_folders(paths: RunPaths) -> None:
     check_folder(paths.folder)
 
 
+def identify_folder(paths: RunPaths) -> Tuple[int, int]:
+    """What tells whether the run's folder was moved, or its names changed, from one look at it to the next.
+
+    A run that is deleted between two reads looks as if it held nothing, and may be restored before the third: both
+    renames change its folder's time of change (rename(2) on Linux), as coarse as that is. Raises FileNotFoundError.
+    """
+    status = os.lstat(paths.folder)
+    return (status.st_ino, status.st_ctime_ns)
+
+
 def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
     """The snapshot of an ended run; None if there is none, or (with a warning) none that can be read."""
     return _read_snapshot(paths.snapshot, parse_snapshot)

@@ -6,7 +6,8 @@ and a sealed file that is gone has been merged, so the metric's document is read
 snapshot, one small file.
 
 What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
-the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit).
+the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit), or
+its folder may have been elsewhere for a moment (deleted and restored: what was looked for then seemed not to be there).
 
 Damaged files are skipped, with a warning that names them; everything else is read all the same.
 """
@@ -29,6 +30,7 @@ from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
     documents,
+    identify_folder,
     list_log,
     read_document,
     read_log,
@@ -71,14 +73,18 @@ def read_run(paths: RunPaths) -> RunView:
     if snapshot is not None:
         metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
         return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags)
-    metadata = _read_live_metadata(paths)
+    folder = None
     for _ in range(_OVERTAKEN_AT_MOST):
+        now = identify_folder(paths)
+        if now != folder:
+            folder, metadata = now, _read_live_metadata(paths)
         numbers = list_log(paths)
         commits = read_log(paths, numbers)
         listed = _list_documents(paths)
         found = {kind: _read_documents(paths, kind, listed[kind]) for kind in listed}
         ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
-        if not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
+        whole = not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths))
+        if identify_folder(paths) == folder and whole:
             break
     values = {kind: {document.key: document.value for document in documents} for kind, documents in found.items()}
     _apply(commits, found, values)
