@@ -7,7 +7,7 @@ from typing import Any, Optional, Sequence
 from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 from mini_mlflow.reading.addresses import check_experiment_ids, find_run
 from mini_mlflow.reading.comparing import Comparison, compare_runs
-from mini_mlflow.reading.experiment_names import find_experiments
+from mini_mlflow.reading.experiments import find_experiments
 from mini_mlflow.reading.found_run import FoundRun, FoundRuns
 from mini_mlflow.reading.search import best_run, parse_query, search_runs
 

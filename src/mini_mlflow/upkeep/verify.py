@@ -4,8 +4,7 @@ It takes no lock, writes nothing, works on a read-only tree, and may run beside 
 certain after one look, since files are replaced whole. What rests on several files is only doubted, and told if a
 second look finds it too (`upkeep.confirming`).
 
-Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
-stands in ``.trash``.
+Not found out: values that flipped into other valid values, and runs and keys that are gone without a trace.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -14,24 +13,35 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id
-from mini_mlflow.disk.layout import LOCKS, LOG, METRICS, PARAMS, TAGS, RunPaths, resolve_root
+from mini_mlflow.disk.keys import TEMPORARY_PREFIX, check_experiment_id, check_run_id
+from mini_mlflow.disk.layout import (
+    EXPERIMENT,
+    GC_LOCK,
+    LOCKS,
+    LOG,
+    METRICS,
+    PARAMS,
+    TAGS,
+    TRASH,
+    TREE_LOCK,
+    RunPaths,
+    resolve_root,
+)
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
 from mini_mlflow.upkeep.confirming import iter_confirmed
 from mini_mlflow.upkeep.document_look import look_at_values
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, iter_entries, note_foreign
+from mini_mlflow.upkeep.experiment_look import look_at_name
 from mini_mlflow.upkeep.findings import Finding, Look
 from mini_mlflow.upkeep.log_look import look_at_log, look_for_documents_ahead, look_for_documents_of_log
 from mini_mlflow.upkeep.metric_look import look_at_metrics
 from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
-
-_TRASH = ".trash"
-_EXPERIMENT = "experiment.yaml"
+from mini_mlflow.upkeep.trash_look import iter_remains, look_at_deletion
 
 
 def verify(runs_dir: Any) -> List[Finding]:
@@ -52,16 +62,26 @@ def iter_findings(runs_dir: Any) -> Iterator[Finding]:
     root = resolve_root(runs_dir)
     with os.scandir(root):
         look = Look(root)
-    # The tree itself may stand behind a link, as no part of it may.
-    for entry in iter_entries(look, os.path.realpath(root)):
-        yield from _find_in_root(look, entry._replace(path=os.path.join(root, entry.name)))
+    names: Dict[str, int] = {}
+    # The tree itself may stand behind a link, as no part of it may. In order, for of two names the first is right.
+    for entry in sorted(iter_entries(look, os.path.realpath(root)), key=lambda entry: (len(entry.name), entry.name)):
+        yield from _find_in_root(look, entry._replace(path=os.path.join(root, entry.name)), names)
         yield from look.drain()
+    message = "one that was killed while it made an experiment left it; the next one to make an experiment sweeps it"
+    real = os.path.realpath(root)
+    yield from iter_remains(Look(real), real, _lock(root, TREE_LOCK), message)
 
 
-def _find_in_root(look: Look, entry: Entry) -> Iterator[Finding]:
-    if entry.name in (LOCKS, _TRASH):
-        if is_folder(look, entry) and entry.name == LOCKS:
-            yield from _find_in_locks(look, entry.path)
+def _lock(root: str, name: str) -> str:
+    return os.path.join(root, LOCKS, name)
+
+
+def _find_in_root(look: Look, entry: Entry, names: Dict[str, int]) -> Iterator[Finding]:
+    if entry.name.startswith(TEMPORARY_PREFIX):
+        return
+    if entry.name in (LOCKS, TRASH):
+        if is_folder(look, entry):
+            yield from (_find_in_locks if entry.name == LOCKS else _find_in_trash)(look, entry.path)
         return
     try:
         experiment_id = check_experiment_id(entry.name)
@@ -69,12 +89,26 @@ def _find_in_root(look: Look, entry: Entry) -> Iterator[Finding]:
         note_foreign(look, entry, "a tree")
         return
     if is_folder(look, entry):
-        yield from _find_in_experiment(look, entry.path, experiment_id)
+        yield from _find_in_experiment(look, entry.path, experiment_id, names)
+
+
+def _find_in_trash(look: Look, folder: str) -> Iterator[Finding]:
+    for entry in iter_entries(look, folder):
+        if _is_experiment(entry.name):
+            if is_folder(look, entry):
+                yield from _find_in_experiment(look, entry.path, int(entry.name), None)
+        elif not entry.name.startswith(TEMPORARY_PREFIX):
+            note_foreign(look, entry, "the trash")
+    yield from iter_remains(
+        look, folder, _lock(look.root, GC_LOCK), "a gc that was cut short left it; the next gc removes it"
+    )
 
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
     for experiment in iter_entries(look, folder):
-        if not _is_experiment(experiment.name):
+        if experiment.name in (TREE_LOCK, GC_LOCK):
+            _look_at_lock(look, experiment)
+        elif not _is_experiment(experiment.name):
             note_foreign(look, experiment, "the folder of locks")
         elif is_folder(look, experiment):
             for entry in iter_entries(look, experiment.path):
@@ -98,18 +132,23 @@ def _look_at_lock(look: Look, entry: Entry) -> None:
         look.note(entry.path, "lock-not-empty", message)
 
 
-def _find_in_experiment(look: Look, folder: str, experiment_id: int) -> Iterator[Finding]:
+def _find_in_experiment(
+    look: Look, folder: str, experiment_id: int, names: Optional[Dict[str, int]]
+) -> Iterator[Finding]:
+    """``names`` None: the experiment's part of the trash."""
     for entry in iter_entries(look, folder):
-        if stat.S_ISREG(entry.mode):
-            if entry.name != _EXPERIMENT:
-                note_foreign(look, entry, "an experiment")
+        if entry.name == EXPERIMENT and names is not None:
+            look_at_name(look, entry, experiment_id, names)
+        elif stat.S_ISREG(entry.mode):
+            note_foreign(look, entry, "an experiment")
         elif is_folder(look, entry):
             try:
                 run_id = check_run_id(entry.name)
             except InvalidKeyError:
                 note_foreign(look, entry, "an experiment (its name is no run id)")
             else:
-                yield from _find_in_run(RunPaths.of(RunAddress(look.root, experiment_id, run_id)), entry)
+                where = RunPaths.of if names is not None else RunPaths.in_trash
+                yield from _find_in_run(where(RunAddress(look.root, experiment_id, run_id)), entry)
         yield from look.drain()
 
 
@@ -126,6 +165,7 @@ def _look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     parts = look_at_entries(look)
     if look.is_run:
         look_at_meta(look)
+        look_at_deletion(look)
     if not (look.is_run and look.is_known):
         return look
     look_at_snapshot(look)
@@ -139,5 +179,6 @@ def _look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     look_for_documents_of_log(look)
     look_for_documents_ahead(look)
     compare_snapshot(look)
-    look_at_owner(look)
+    if not look.is_deleted:
+        look_at_owner(look)
     return look
