@@ -180,7 +180,7 @@ def test_where_is_searched(tracker: ExperimentTracker) -> None:
     assert ids(tracker.search_runs(search_all_experiments=True, max_results=1)) == ["other"]
     assert ids(tracker.search_runs("experiment_id = 5", search_all_experiments=True)) == ["other"]
     assert ids(tracker.search_runs(experiment_names="Default", max_results=2)) == ["live", "r3"]
-    Path(tracker.runs_dir, "5", "experiment.yaml").write_text("name: vision\n")
+    Path(tracker.runs_dir, "5", "experiment.yaml").write_text("name: vision\nexperiment_id: 5\nformat: 1\n")
     assert ids(tracker.search_runs(experiment_names=["vision"])) == ["other"]
     with pytest.raises(InvalidValueError, match=r"no experiment 'visoin'; the tree has 'Default', 'vision'"):
         tracker.search_runs(experiment_names=["visoin"])
