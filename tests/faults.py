@@ -7,6 +7,7 @@ proxy counts but does not carry out is fsync: no test here cuts the power, and a
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -19,9 +20,11 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import RunPaths
-from mini_mlflow.entities import RunAddress
+from mini_mlflow.entities import RunAddress, resolve_settings
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
+from mini_mlflow.run import _reopen
+from mini_mlflow.upkeep import repair
 from stress.power import thresholds
 
 RUN_ID = "r"
@@ -367,7 +370,7 @@ class Operation(NamedTuple):
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return not self.name.startswith(("create", "resume", "attach", "delete", "restore", "gc", "new"))
+        return not self.name.startswith(("create", "resume", "attach", "delete", "restore", "gc", "new", "repair"))
 
 
 def name_operation(operation: Operation) -> str:
@@ -528,6 +531,15 @@ def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
     return act
 
 
+def _repair(root: str, run: Optional[Run]) -> Run:
+    """What was refused is raised; nothing else touches the disk, also not the opening of the run."""
+    for one in repair(root):
+        if not one.done:
+            number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(one.reason) else errno.EIO
+            raise OSError(number, str(one.reason), root)
+    return _reopen((root, 0, RUN_ID), tuple(resolve_settings()))
+
+
 def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -575,4 +587,6 @@ OPERATIONS = [
     Operation("gc", _deleted, _gc, refresh=False),
     Operation("gc, never", _deleted, _gc, refresh=False, fsync="never"),
     Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
+    Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
+    Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
 ]

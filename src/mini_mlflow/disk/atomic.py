@@ -162,7 +162,7 @@ def sync_file(path: str) -> None:
     _sync(path, _SYNCED)
 
 
-def sync_folder(path: str, missing_ok: bool = False) -> None:
+def sync_folder(path: str, missing_ok: bool = False) -> bool:
     """The names in the folder ``path`` are on the medium: renames and removals in it survive a power cut.
 
     Args:
@@ -170,14 +170,16 @@ def sync_folder(path: str, missing_ok: bool = False) -> None:
         missing_ok: nothing happens if there is no such folder.
 
     Raises:
-        OSError: with ``filename`` set. Silently nothing where the system cannot sync folders (Windows).
+        OSError: with ``filename`` set. Returns False, with nothing done, where folders cannot be synced (Windows).
     """
     if _CAN_SYNC_FOLDERS:
         try:
             _sync(path, os.O_RDONLY | _FOLDER)
+            return True
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC and not (missing_ok and error.errno == errno.ENOENT):
                 raise
+    return False
 
 
 def _sync(path: str, flags: int) -> None:

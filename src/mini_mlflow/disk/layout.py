@@ -5,6 +5,7 @@
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
     ├── .locks/tree.lock   gc.lock
+    ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
     └── <experiment_id>/
         ├── experiment.yaml
@@ -36,6 +37,12 @@ TRASH = ".trash"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
 TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
+#: What a repair has moved out of the way, and the originals of what it has replaced.
+QUARANTINE = ".quarantine"
+#: How the folders begin in which `upkeep.doctor` tries a file system out.
+DOCTOR = TEMPORARY_PREFIX + "doctor-"
+#: The lock that a doctor holds in such a folder while it is at work.
+DOCTOR_LOCK = "alive.lock"
 
 # What 0.1.0 took for a key, so far as it can name a file.
 _LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')

@@ -6,7 +6,7 @@ import os
 from typing import Iterator
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
-from mini_mlflow.disk.layout import DELETION
+from mini_mlflow.disk.layout import DELETION, DOCTOR
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.deletions import parse_deletion
@@ -41,13 +41,19 @@ def look_at_deletion(look: RunLook) -> None:
 
 
 def iter_remains(look: Look, folder: str, lock: str, message: str) -> Iterator[Finding]:
-    """The temporaries in ``folder`` that are nobody's work in progress, since the lock file ``lock`` was seen free."""
+    """The temporaries in ``folder`` that are nobody's work in progress, since the lock file ``lock`` was seen free.
+
+    A doctor's folder is none of them.
+    """
+    # The tree itself may stand behind a link.
+    real = os.path.realpath(folder)
 
     def look_once() -> Look:
         one = Look(look.root)
-        for entry in iter_entries(one, folder):
-            if entry.name.startswith(TEMPORARY_PREFIX):
-                one.doubt(entry.path, "remains", message)
+        one.places = look.places
+        for entry in iter_entries(one, real):
+            if entry.name.startswith(TEMPORARY_PREFIX) and not entry.name.startswith(DOCTOR):
+                one.doubt(os.path.join(folder, entry.name), "remains", message)
         return one
 
     yield from iter_confirmed(look_once(), lock, look_once)

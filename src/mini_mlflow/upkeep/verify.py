@@ -4,7 +4,8 @@ It takes no lock, writes nothing, works on a read-only tree, and may run beside 
 certain after one look, since files are replaced whole. What rests on several files is only doubted, and told if a
 second look finds it too (`upkeep.confirming`).
 
-Not found out: values that flipped into other valid values, and runs and keys that are gone without a trace.
+Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
+stands in ``.quarantine``.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -13,22 +14,26 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX, check_experiment_id, check_run_id
 from mini_mlflow.disk.layout import (
+    DOCTOR,
+    DOCTOR_LOCK,
     EXPERIMENT,
     GC_LOCK,
     LOCKS,
     LOG,
     METRICS,
     PARAMS,
+    QUARANTINE,
     TAGS,
     TRASH,
     TREE_LOCK,
     RunPaths,
     resolve_root,
 )
+from mini_mlflow.disk.locks import is_held
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
 from mini_mlflow.upkeep.confirming import iter_confirmed
@@ -42,6 +47,9 @@ from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
 from mini_mlflow.upkeep.trash_look import iter_remains, look_at_deletion
+
+#: Gives the findings of the run that stands at an entry of its experiment.
+FindInRun = Callable[[RunPaths, Entry], Iterator[Finding]]
 
 
 def verify(runs_dir: Any) -> List[Finding]:
@@ -59,29 +67,38 @@ def verify(runs_dir: Any) -> List[Finding]:
 
 def iter_findings(runs_dir: Any) -> Iterator[Finding]:
     """The same, one at a time as they are found, run by run in no order: for trees with much that is wrong."""
-    root = resolve_root(runs_dir)
-    with os.scandir(root):
-        look = Look(root)
+    yield from walk(Look(resolve_root(runs_dir)), find_in_run)
+
+
+def walk(look: Look, visit: FindInRun) -> Iterator[Finding]:
+    """The findings outside of runs, and of each run what ``visit`` gives. Raises as `verify` does."""
+    with os.scandir(look.root):
+        pass
     names: Dict[str, int] = {}
+    real = os.path.realpath(look.root)
     # The tree itself may stand behind a link, as no part of it may. In order, for of two names the first is right.
-    for entry in sorted(iter_entries(look, os.path.realpath(root)), key=lambda entry: (len(entry.name), entry.name)):
-        yield from _find_in_root(look, entry._replace(path=os.path.join(root, entry.name)), names)
+    for entry in sorted(iter_entries(look, real), key=lambda entry: (len(entry.name), entry.name)):
+        yield from _find_in_root(look, entry._replace(path=os.path.join(look.root, entry.name)), names, visit)
         yield from look.drain()
     message = "one that was killed while it made an experiment left it; the next one to make an experiment sweeps it"
-    real = os.path.realpath(root)
-    yield from iter_remains(Look(real), real, _lock(root, TREE_LOCK), message)
+    yield from iter_remains(look, look.root, _lock(look.root, TREE_LOCK), message)
 
 
 def _lock(root: str, name: str) -> str:
     return os.path.join(root, LOCKS, name)
 
 
-def _find_in_root(look: Look, entry: Entry, names: Dict[str, int]) -> Iterator[Finding]:
+def _find_in_root(look: Look, entry: Entry, names: Dict[str, int], visit: FindInRun) -> Iterator[Finding]:
+    if entry.name.startswith(DOCTOR):
+        if is_held(os.path.join(entry.path, DOCTOR_LOCK)) is not True:
+            look.note(entry.path, "temporary", "a doctor that was killed left it; a repair does away with it")
+        return
     if entry.name.startswith(TEMPORARY_PREFIX):
         return
-    if entry.name in (LOCKS, TRASH):
-        if is_folder(look, entry):
-            yield from (_find_in_locks if entry.name == LOCKS else _find_in_trash)(look, entry.path)
+    if entry.name in (LOCKS, QUARANTINE, TRASH):
+        if is_folder(look, entry) and entry.name != QUARANTINE:
+            in_locks = entry.name == LOCKS
+            yield from _find_in_locks(look, entry.path) if in_locks else _find_in_trash(look, entry.path, visit)
         return
     try:
         experiment_id = check_experiment_id(entry.name)
@@ -89,19 +106,18 @@ def _find_in_root(look: Look, entry: Entry, names: Dict[str, int]) -> Iterator[F
         note_foreign(look, entry, "a tree")
         return
     if is_folder(look, entry):
-        yield from _find_in_experiment(look, entry.path, experiment_id, names)
+        yield from _find_in_experiment(look, entry.path, experiment_id, names, visit)
 
 
-def _find_in_trash(look: Look, folder: str) -> Iterator[Finding]:
+def _find_in_trash(look: Look, folder: str, visit: FindInRun) -> Iterator[Finding]:
     for entry in iter_entries(look, folder):
         if _is_experiment(entry.name):
             if is_folder(look, entry):
-                yield from _find_in_experiment(look, entry.path, int(entry.name), None)
+                yield from _find_in_experiment(look, entry.path, int(entry.name), None, visit)
         elif not entry.name.startswith(TEMPORARY_PREFIX):
             note_foreign(look, entry, "the trash")
-    yield from iter_remains(
-        look, folder, _lock(look.root, GC_LOCK), "a gc that was cut short left it; the next gc removes it"
-    )
+    message = "a gc that was cut short left it; the next gc removes it"
+    yield from iter_remains(look, folder, _lock(look.root, GC_LOCK), message)
 
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
@@ -133,7 +149,7 @@ def _look_at_lock(look: Look, entry: Entry) -> None:
 
 
 def _find_in_experiment(
-    look: Look, folder: str, experiment_id: int, names: Optional[Dict[str, int]]
+    look: Look, folder: str, experiment_id: int, names: Optional[Dict[str, int]], visit: FindInRun
 ) -> Iterator[Finding]:
     """``names`` None: the experiment's part of the trash."""
     for entry in iter_entries(look, folder):
@@ -148,19 +164,26 @@ def _find_in_experiment(
                 note_foreign(look, entry, "an experiment (its name is no run id)")
             else:
                 where = RunPaths.of if names is not None else RunPaths.in_trash
-                yield from _find_in_run(where(RunAddress(look.root, experiment_id, run_id)), entry)
+                yield from visit(where(RunAddress(look.root, experiment_id, run_id)), entry)
         yield from look.drain()
 
 
-def _find_in_run(paths: RunPaths, entry: Entry) -> Iterator[Finding]:
-    first = _look_at_run(paths, deep=True)
-    if not first.is_run:
-        note_foreign(first, entry, "an experiment (it is no run)")
+def note_no_run(look: RunLook, entry: Entry) -> None:
+    """Notes of a folder among runs that it is none, if so."""
+    if not look.is_run:
+        note_foreign(look, entry, "an experiment (it is no run)")
+
+
+def find_in_run(paths: RunPaths, entry: Entry) -> Iterator[Finding]:
+    """The findings of the run that stands at the entry; what is only doubted, if a second look finds it too."""
+    first = look_at_run(paths, deep=True)
+    note_no_run(first, entry)
     yield from first.findings
-    yield from iter_confirmed(first, paths.run_lock, lambda: _look_at_run(paths, deep=False))
+    yield from iter_confirmed(first, paths.run_lock, lambda: look_at_run(paths, deep=False))
 
 
-def _look_at_run(paths: RunPaths, deep: bool) -> RunLook:
+def look_at_run(paths: RunPaths, deep: bool) -> RunLook:
+    """One look at a run; ``deep`` reads its sealed files too. For the holder of its lock, doubts are certain."""
     look = RunLook(paths, deep)
     parts = look_at_entries(look)
     if look.is_run:
