@@ -53,7 +53,7 @@ ON_THE_SIDE |= {"_exists", "_not_in_trash"}
 #: Steps that no operation takes while all goes well: the failing steps before them lead there.
 AFTER_A_FAILURE = {("_discard", "close"), ("_discard", "unlink")}
 #: What a killed writer left is swept; test_crash_steps.py has the leftovers.
-AFTER_A_KILL = {("remove_temporaries", "unlink")}
+AFTER_A_KILL: Set[Tuple[str, str]] = set()
 #: Steps of `upkeep` that a repair takes for damage alone, and a doctor; test_repair.py and test_doctor.py strike them.
 FOR_DAMAGE = {("set_mode", "chmod"), ("make_symbolic_link", "symlink")} | {
     ("empty_file", step) for step in ("open", "ftruncate", "close")

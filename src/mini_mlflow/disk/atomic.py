@@ -294,8 +294,5 @@ def remove_temporaries(folder: str, names: Iterable[str]) -> None:
     temporary can be in use there, so each one found is what a killed writer left."""
     for name in names:
         if name.startswith(TEMPORARY_PREFIX):
-            try:
-                os.unlink(os.path.join(folder, name))
-            except OSError:
-                # Sweeping is a courtesy: a folder of that name, or a foreign owner, must not stop the writer.
-                pass
+            # Sweeping is a courtesy: a folder of that name, or a foreign owner, must not stop the writer.
+            _discard(os.path.join(folder, name), -1)

@@ -1,4 +1,4 @@
-"""Mends of experiments' names and of the trash. A run in the trash is mended once it is restored: nobody reads it there."""
+"""Mends of experiments' names and of the trash. A run in the trash is mended once it is restored."""
 
 from __future__ import annotations
 
