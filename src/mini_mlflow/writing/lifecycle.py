@@ -21,12 +21,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
-from mini_mlflow.errors import (
-    MiniMlflowError,
-    RunDeletedError,
-    RunEndedError,
-    UnfinishedRunWarning,
-)
+from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError, UnfinishedRunWarning
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.commit_log import draw_number
