@@ -81,6 +81,8 @@ class Evidence:
     litter: List[str] = field(default_factory=list)
     #: What `mini_mlflow.upkeep.verify` finds wrong; where writers were killed, less what they may leave.
     findings: List[str] = field(default_factory=list)
+    #: By name, the ids that processes were given for it.
+    experiments: Dict[str, List[int]] = field(default_factory=dict)
     kills: int = 0
     #: By lock file, the times for which threads certainly held it.
     holds: Dict[str, List[Hold]] = field(default_factory=dict)

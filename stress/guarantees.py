@@ -180,6 +180,14 @@ def readers_see_whole_values(evidence: Evidence) -> Iterator[str]:
         yield from reader.torn
 
 
+def one_experiment_a_name(evidence: Evidence) -> Iterator[str]:
+    """Processes that ask for one name at once are given one experiment, and no two names are given the same."""
+    given = {name: sorted(set(ids)) for name, ids in evidence.experiments.items()}
+    yield from (f"experiment {name} is {ids}" for name, ids in given.items() if len(ids) != 1)
+    if len({tuple(ids) for ids in given.values()}) != len(given):
+        yield f"two names share an experiment: {given}"
+
+
 def no_two_holders(evidence: Evidence) -> Iterator[str]:
     """No two holders of a run's lock overlap."""
     for lock, holds in evidence.holds.items():
@@ -249,6 +257,7 @@ GUARANTEES: Tuple[Guarantee, ...] = (
     history_never_shrinks,
     acknowledged_is_visible,
     readers_see_whole_values,
+    one_experiment_a_name,
     no_two_holders,
     next_writer_enters,
     forked_children_start_clean,

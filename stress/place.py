@@ -52,6 +52,11 @@ class Place:
         """Made when the writers have finished: readers leave."""
         return self.reports / "stop"
 
+    @property
+    def start_file(self) -> Path:
+        """Made when all that wait for one another are there: they go."""
+        return self.reports / "start"
+
     def home_of_packages(self, packages: List[Path]) -> Path:
         """A folder in which these packages stand alone, for interpreters that have dependencies of their own."""
         home = self.folder / "packages"

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Dict, List
 
-from mini_mlflow import DamagedFileWarning, ExperimentTracker
+from mini_mlflow import DamagedFileWarning, ExperimentTracker, RunNotFoundError
 from stress.acknowledgements import ENDED, LINE_BYTES
 from stress.collecting import read_history
 from stress.evidence import Histories, ReaderRecord
@@ -39,6 +39,7 @@ class Work:
 
     Attributes:
         nobody_dies: no process is killed while it reads, so no run may read as CRASHED.
+        runs_vanish: runs are deleted and restored while it reads: one that is not there is no error, half of one is.
     """
 
     folder: str
@@ -47,6 +48,7 @@ class Work:
     threads: int
     limit_s: float
     nobody_dies: bool = True
+    runs_vanish: bool = False
 
     def to_json(self) -> Dict[str, Any]:
         return asdict(self)
@@ -86,7 +88,7 @@ class Reading:
         self._tracker = ExperimentTracker(runs_dir=str(self._place.tree))
         self._random = Random(f"{work.seed}/reader/{work.reader}/{thread}")
         self._seed = work.seed
-        self._nobody_dies = work.nobody_dies
+        self._nobody_dies, self._runs_vanish = work.nobody_dies, work.runs_vanish
         self._deadline = time.monotonic() + work.limit_s
         self._listed: List[str] = []
         self._promises: Dict[Path, Promise] = {}
@@ -96,6 +98,9 @@ class Reading:
         while True:
             try:
                 self._look()
+            except RunNotFoundError:
+                if not self._runs_vanish:
+                    self.record.errors.append(traceback.format_exc(limit=-4))
             except Exception:  # noqa: BLE001  (whatever a read raises is what is looked for)
                 self.record.errors.append(traceback.format_exc(limit=-4))
             if len(self.record.errors) > ERRORS or self._place.stop_file.exists() or time.monotonic() > self._deadline:
@@ -116,7 +121,7 @@ class Reading:
     def _look_at_listing(self) -> None:
         listed = self._tracker.list_runs()
         self.record.reads += 1
-        lost = set(self._listed) - set(listed)
+        lost = set() if self._runs_vanish else set(self._listed) - set(listed)
         if lost or len(set(listed)) != len(listed):
             self.record.shrunk.append(f"list_runs: {len(listed)} runs, {sorted(lost)[:3]} were listed before")
         self._listed = listed

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
-from typing import Any, Dict
+from typing import Any, Dict, Optional, Type
 
 from mini_mlflow import ActiveRunError, ExperimentTracker, Run, RunEndedError
 from stress.acknowledgements import AcknowledgementFile
@@ -28,10 +28,11 @@ CALLS_AN_END = 25
 
 
 class Resumer:
-    """The threads of one process."""
+    """The threads of one process; ``thread`` is their class."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, thread: Optional[Type[ResumingThread]] = None) -> None:
         self._work = work
+        self._thread = thread or ResumingThread
         self._place = Place(Path(work.folder))
         self._deadline = time.monotonic() + work.seconds
         self._tracker = ExperimentTracker(runs_dir=str(self._place.tree))
@@ -40,11 +41,11 @@ class Resumer:
     def work(self) -> None:
         """End and resume until the time is up, and report."""
         counts: Dict[str, int] = {"ends": 0, "resumes": 0, "lost": 0}
-        threads = [ResumingThread(self, number) for number in range(self._work.threads)]
+        threads = [self._thread(self, number) for number in range(self._work.threads)]
         together([thread.run for thread in threads])
         for thread in threads:
             for name, count in thread.counts.items():
-                counts[name] += count
+                counts[name] = counts.get(name, 0) + count
         self._place.report(f"resumes-{self._work.writer}", counts)
         self._writer.report((None, None))
 
@@ -85,11 +86,14 @@ class ResumingThread:
             begun = time.perf_counter_ns()
             try:
                 make_call(call, self._run)
-            except RunEndedError:
-                self.counts["lost"] += 1
+            except RunEndedError as error:
+                self._lose(error, done.run_id, tracker)
                 continue
             done.acknowledge(call.number, time.perf_counter_ns() - begun)
             return
+
+    def _lose(self, error: RunEndedError, run_id: str, tracker: ExperimentTracker) -> None:
+        self.counts["lost"] += 1
 
     def _resume(self, run_id: str, tracker: ExperimentTracker) -> None:
         try:

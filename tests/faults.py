@@ -496,6 +496,11 @@ def _deleted(root: str, stack: ExitStack) -> None:
     ExperimentTracker(runs_dir=root).delete_run(RUN_ID)
 
 
+def _removed(root: str, stack: ExitStack) -> None:
+    _deleted(root, stack)
+    ExperimentTracker(runs_dir=root).gc()
+
+
 def _deleted_under_its_owner(root: str, stack: ExitStack) -> None:
     """Another process still holds the owner lock of a run that lies in the trash."""
     _owned_by_another(root, stack)
@@ -551,6 +556,7 @@ def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run
 
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
+    Operation("create anew after gc", _removed, lambda root, run: open_run(root)),
     Operation("create, always", lambda root, stack: None, lambda root, run: open_run(root), fsync="always"),
     Operation("first tags, always", _fresh, _on_run(lambda run: run.set_tags({"a": "b", "c": [1]})), fsync="always"),
     Operation("resume, always", _ended, lambda root, run: open_run(root), refresh=False, fsync="always"),

@@ -204,6 +204,7 @@ def honest_evidence() -> Evidence:
         writers=[WriterRecord("writer-1", [], 9, 9), WriterRecord("writer-2")],
         readers=[reader],
         forks={100: ""},
+        experiments={"born": [1, 1]},
         entry_ns=[10**6],
         # One after the other, the second from the instant on at which the first was over; and another lock meanwhile.
         holds={
@@ -332,6 +333,10 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     },
     "acknowledged_is_visible": {"not seen": lambda evidence: evidence.readers[0].unseen.append("run r: shared-0")},
     "readers_see_whole_values": {"half seen": lambda evidence: evidence.readers[0].torn.append("run r: param shared")},
+    "one_experiment_a_name": {
+        "two ids": lambda evidence: evidence.experiments["born"].append(2),
+        "one id for two": lambda evidence: evidence.experiments.update(other=[1]),
+    },
     "no_two_holders": {
         "another process": lambda evidence: hold_beside(evidence, "3-1", 7),
         "another thread": lambda evidence: hold_beside(evidence, "1-1", 9),

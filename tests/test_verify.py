@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 
@@ -166,6 +166,24 @@ def join_lines(tree: Path, path: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text("utf-8"))))
 
 
+DELETED = b'{"deleted_at": "2026-11-23T07:15:10Z"}'
+
+
+def to_trash(mark: Optional[bytes] = None, copy: bool = False) -> Damage:
+    """The run's folder is in the trash, with that file of its deletion, or none; with ``copy`` it also stays."""
+
+    def damage(tree: Path, path: Path) -> None:
+        target = tree / ".trash" / "5" / path.name
+        target.parent.mkdir(parents=True)
+        shutil.copytree(str(path), str(target))
+        if not copy:
+            shutil.rmtree(str(path))
+        if mark is not None:
+            (target / "deleted.json").write_bytes(mark)
+
+    return damage
+
+
 #: The ended run as it was just before its end, and its owner lock as a killed process leaves it.
 die = both(at(META, edit('status: "FINISHED"', 'status: "RUNNING"')), at(SNAPSHOT, remove))
 
@@ -282,6 +300,29 @@ CASES = [
     Case("snapshot-disagrees", SNAPSHOT, edit('"count": 9', '"count": 8'), DAMAGE),
     Case("snapshot-disagrees", SNAPSHOT, edit('"status": "FINISHED"', '"status": "FAILED"'), DAMAGE),
     Case("snapshot-disagrees", SNAPSHOT, edit('"status": "FINISHED"', '"status": "RUNNING"'), DAMAGE),
+    Case("remains", ".tmp-1", make_folder, LEFTOVER),
+    Case("remains", ".trash/.tmp-1", at(".trash/.tmp-1/meta.yaml", put()), LEFTOVER),
+    *(Case("foreign-file", path, put(), NOTICE) for path in (".trash/notes", ".trash/5/notes")),
+    *(Case("torn-experiment", "5/experiment.yaml", put(data), DAMAGE) for data in (
+        b"", b"name: a\n", b'name: "a"\nexperiment_id: 6\nformat: 1\n',
+    )),
+    Case(
+        "experiment-twice", "6/experiment.yaml",
+        both(
+            at("5/experiment.yaml", put(b'name: "a"\nexperiment_id: 5\nformat: 1\n')),
+            put(b'name: "a"\nexperiment_id: 6\nformat: 1\n'),
+        ),
+        NOTICE,
+    ),
+    Case("not-regular", "5/experiment.yaml", make_fifo, DAMAGE),
+    Case("deletion-left", "5/ended/deleted.json", put(b'{"deleted_at": "2026-11-23T07:15:10Z"}'), LEFTOVER),
+    Case("deletion-time", ".trash/5/ended/deleted.json", at("5/ended", to_trash()), NOTICE),
+    Case("deletion-time", ".trash/5/ended/deleted.json", at("5/ended", to_trash(b"{}")), NOTICE),
+    Case("deletion-time", ".trash/5/live/deleted.json", at("5/live", to_trash(b"")), NOTICE),
+    Case("deleted-twice", ".trash/5/ended", at("5/ended", to_trash(DELETED, copy=True)), NOTICE),
+    Case("torn-document", ".trash/5/ended/params/lr.json", both(
+        at("5/ended", to_trash(DELETED)), cut,
+    ), DAMAGE),
     Case("end-half-done", META, edit('status: "FINISHED"', 'status: "RUNNING"'), LEFTOVER),
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Callable, Dict
 
 from stress.evidence import Evidence
 from stress.options import Size
+from stress.scenarios.births_and_deletions import births_and_deletions
 from stress.scenarios.forks import forks
 from stress.scenarios.full_disk import full_disk
 from stress.scenarios.killed_writers import killed_writers
@@ -26,6 +27,7 @@ SCENARIOS: Dict[str, Scenario] = {
     "killed_writers": killed_writers,
     "forks": forks,
     "resume": resume,
+    "births_and_deletions": births_and_deletions,
     "mixed_versions": mixed_versions,
     "full_disk": full_disk,
 }
@@ -39,6 +41,7 @@ SIZES: Dict[str, Size] = {
     "killed_writers": Size(40.0),
     "forks": Size(28.0),
     "resume": Size(10.0),
+    "births_and_deletions": Size(10.0),
     "mixed_versions": Size(8.0),
     "full_disk": Size(8.0, round_seconds=30.0),
 }

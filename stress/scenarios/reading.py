@@ -13,10 +13,14 @@ from stress.scenarios.setting import GRACE_S, Setting
 THREADS = 2
 
 
-def start_readers(setting: Setting, children: Children, number: int) -> List[Child]:
+def start_readers(setting: Setting, children: Children, number: int, runs_vanish: bool = False) -> List[Child]:
     """So many reading processes; started first, they read a tree too in which hardly anything stands."""
     limit_s = setting.seconds + GRACE_S
-    tasks = [Work(str(setting.place.folder), setting.seed, n, THREADS, limit_s) for n in range(number)]
+    tasks = [
+        # A deleted run whose owner leaves is nobody's once it is restored.
+        Work(str(setting.place.folder), setting.seed, n, THREADS, limit_s, not runs_vanish, runs_vanish)
+        for n in range(number)
+    ]
     return [children.start("reader", f"reader-{task.reader}", task.to_json(), setting.python(0)) for task in tasks]
 
 

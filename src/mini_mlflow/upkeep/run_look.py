@@ -123,7 +123,8 @@ def _doubt_missing_meta(look: RunLook) -> None:
     if not os.path.lexists(folder):
         # Deleted, or restored, since it was listed.
         return
-    if not look.names:
+    # In a run that is made anew under its id, the log comes first.
+    if not look.names or (look.names == {LOG} and not list_entries(look, look.paths.log)):
         message = "a writer that was killed while it made the run left it empty; starting a run of that id moves in"
         look.doubt(folder, "empty-run", message)
         return

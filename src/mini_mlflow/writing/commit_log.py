@@ -13,8 +13,9 @@ network file system may answer a stat from the client's cache, so there the fold
 
 from __future__ import annotations
 
+import os
 import warnings
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import RunPaths, commit_number
@@ -26,6 +27,11 @@ from mini_mlflow.formats.commits import Change, parse_commit
 _LOOK_AHEAD = 64
 # A search through more would cost what it is to save.
 _SEARCHED_AT_MOST = 128
+
+
+def draw_number() -> int:
+    """A number that no log has come near: of 48 bits, so that any program that reads JSON has it exactly."""
+    return int.from_bytes(os.urandom(6), "big")
 
 
 class CommitLog:
@@ -44,12 +50,31 @@ class CommitLog:
         self.last: Optional[int] = None
         self.floor = 0
         self._changes: Dict[int, Sequence[Change]] = {}
+        # When the run was started: that tells it from another one of its id, made after it was removed.
+        self._born: Any = None
 
     def forget(self) -> None:
         """Nothing is known any more; the next call looks."""
         self.last = None
         self.floor = 0
         self._changes.clear()
+
+    def is_of_another_run(self, meta: Mapping[str, Any]) -> bool:
+        """Whether the run is not the one that ``meta`` was of last time: that one is gone, and its numbers with it."""
+        before, self._born = self._born, meta.get("start_time")
+        return before not in (None, self._born)
+
+    def begin_at(self, meta: Mapping[str, Any], last: int) -> None:
+        """The run was made a moment ago, and its commits will have higher numbers than ``last``."""
+        self._born = meta.get("start_time")
+        self.last = self.floor = last
+
+    def note_highest(self, number: int, is_empty: bool) -> int:
+        """No number up to ``number`` is free. Returns the last one in use."""
+        self.last = max(number, self.last or 0)
+        if is_empty:
+            self.floor = self.last
+        return self.last
 
     def next_if_known(self) -> Optional[int]:
         """The next free number, if what is known still holds; None if the folder must be listed."""

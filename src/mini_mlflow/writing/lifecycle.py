@@ -19,15 +19,12 @@ from typing import Any, Dict, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT
+from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
-from mini_mlflow.errors import (
-    MiniMlflowError,
-    RunDeletedError,
-    RunEndedError,
-    UnfinishedRunWarning,
-)
+from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError, UnfinishedRunWarning
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
+from mini_mlflow.writing.commit_log import draw_number
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
@@ -104,6 +101,11 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         **collect_origin(),
         "format": FORMAT,
     }
+    # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
+    # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
+    is_reborn = exists(paths.owner_lock)
+    if is_reborn:
+        meta["commit"] = draw_number()
     run.take_ownership()
     inside = False
     try:
@@ -111,6 +113,8 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         atomic.create_folder(paths.folder)
         # A real folder, whoever made it: one that was killed here before may have.
         inside = True
+        if is_reborn:
+            atomic.create_folder(paths.log)
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
         if durable:
@@ -127,6 +131,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
 def _undo_creation(run: OpenRun) -> None:
     try:
         atomic.remove_file(run.paths.meta)
+        atomic.remove_folder(run.paths.log)
         atomic.remove_folder(run.paths.folder)
     except OSError:
         # An empty folder shows nowhere, and the next run of that id moves in.

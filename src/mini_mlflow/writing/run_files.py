@@ -29,7 +29,7 @@ from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
 from mini_mlflow.writing.operations import Submission, settle
 from mini_mlflow.writing.pending import dump_first, place_of
 from mini_mlflow.writing.ration import Ration
-from mini_mlflow.writing.run_state import cannot_log, explain, highest_in_documents, read_state
+from mini_mlflow.writing.run_state import explain, highest_in_documents, last_commit, read_live_state, read_state
 from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.snapshots import gather_documents
 from mini_mlflow.writing.sweeping import sweep
@@ -65,8 +65,9 @@ class RunFiles:
 
     def note_creation(self, meta: bytes, meaning: Dict[str, Any]) -> None:
         """The run was made a moment ago, under this hold of the lock: nothing was logged yet."""
+        self.forget()
         self.seen.note(self.paths.meta, meta, meaning)
-        self.log.last = 0
+        self.log.begin_at(meaning, last_commit(meaning))
 
     def settle(self) -> None:
         """Nothing is half way: what an interrupted or overtaken frame left is told apart and cleared up."""
@@ -191,16 +192,15 @@ class RunFiles:
         return known if known is not None else self._look() + 1
 
     def _look(self) -> int:
-        meta = read_state(self.paths, self.seen)
-        if meta.get("status", RUNNING) != RUNNING:
-            raise cannot_log(self.paths, meta.get("status"))
+        meta = read_live_state(self.paths, self.seen)
+        if self.log.is_of_another_run(meta):
+            self.forget()
         first_time = self.log.last is None
         numbers = self.log.look(sweep=not self.reentered)
         highest = numbers[-1] if numbers else 0
         if first_time or not numbers:
             highest = max(highest, highest_in_documents(self.paths, meta))
-        self.log.last = max(highest, self.log.last or 0)
-        return self.log.last
+        return self.log.note_highest(highest, is_empty=not numbers)
 
     # -- documents ---------------------------------------------------------------------------------------------
 

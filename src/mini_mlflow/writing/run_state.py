@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem
 from mini_mlflow.disk.regular import exists, list_folder, read_file, read_first_line
-from mini_mlflow.entities import RunAddress
+from mini_mlflow.entities import RUNNING, RunAddress
 from mini_mlflow.errors import DamagedFileError, RunDeletedError, RunEndedError, RunNotFoundError
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_snapshot, parse_value_document
 from mini_mlflow.formats.history import parse_first_line
@@ -71,6 +71,14 @@ def not_found(address: RunAddress) -> RunNotFoundError:
     if exists(paths.trashed):
         text += ": it has been deleted, and restore_run(%r) brings it back" % address.run_id
     return RunNotFoundError(errno.ENOENT, text, paths.folder)
+
+
+def read_live_state(paths: RunPaths, seen: Seen) -> Dict[str, Any]:
+    """The same, of a run that has not ended. Raises RunEndedError ("Cannot log") if it has, and as `read_state`."""
+    state = read_state(paths, seen)
+    if state.get("status", RUNNING) != RUNNING:
+        raise cannot_log(paths, state.get("status"))
+    return state
 
 
 def explain(paths: RunPaths, error: Exception) -> Exception:
