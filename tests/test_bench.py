@@ -9,10 +9,12 @@ from typing import Dict
 
 import pytest
 
+from mini_mlflow import ExperimentTracker
 from stress.bench import chart, ext4_image, places
 from stress.bench.chart import LOSING, OWN, SAFE, UNTRIED, colour_of, load_matplotlib, number
 from stress.bench.document import Document
 from stress.bench.ext4_image import mounted_ext4
+from stress.bench.finding import METRICS, PARAMS, POINTS, make_runs
 from stress.bench.options import parse_bench_options
 from stress.bench.peers import OURS
 from stress.bench.places import JOURNAL, NO_JOURNAL, Ground, kind_of
@@ -132,6 +134,18 @@ def test_journal_of_an_ext4_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (kind_of("/x"), kind_of("/mem/x")) == (JOURNAL, "tmpfs")
     monkeypatch.setattr(places.os, "listdir", lambda _path: ["sda12-8"])
     assert kind_of("/x") == NO_JOURNAL
+
+
+def test_runs_to_search_are_told_apart_and_alike(folder: str) -> None:
+    """All of them are found, each with its own id, time, param and metrics."""
+    make_runs(folder, 50)
+    found = ExperimentTracker(runs_dir=folder).search_runs("status = 'FINISHED'", "params.param-0")
+    assert [run.params["param-0"] for run in found] == list(range(50))
+    assert len({run.start_time for run in found}) == len({run.metrics["metric-9"] for run in found}) == 50
+    assert {(len(run.params), len(run.metrics), run.metric_summary("metric-1")["count"]) for run in found} == {
+        (PARAMS, METRICS, POINTS)
+    }
+    assert [run.metadata["run_id"] for run in found] == [run.run_id for run in found]
 
 
 def test_bar_fills_up() -> None:

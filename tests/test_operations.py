@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 READ_ONLY = {
     Run: {"is_open", "lives_on_disk", "activate"},
     ExperimentTracker: {"active_run", "list_runs", "get_run", "get_run_by_version", "get_latest_version"}
-    | {"get_metric_history"},
-    fluent: {"active_run", "set_runs_dir", "set_fsync"},
+    | {"get_metric_history", "search_runs", "best_run", "compare"},
+    fluent: {"active_run", "set_runs_dir", "set_fsync", "search_runs"},
 }
 #: Those that do what another one does, which is in the set.
 SAME_AS = {
@@ -108,8 +108,8 @@ def note_step(found: Set[Tuple[str, str]]) -> Callable[[Step], Any]:
 
 
 def public(owner: Any) -> Dict[str, Any]:
-    """The functions that a user calls on it; of the fluent module, those that the package exports."""
-    names = mini_mlflow.__all__ if owner is fluent else [name for name in vars(owner) if not name.startswith("_")]
+    """The functions that a user calls on it, inherited ones too; of the fluent module, those the package exports."""
+    names = mini_mlflow.__all__ if owner is fluent else [name for name in dir(owner) if not name.startswith("_")]
     functions = {name: inspect.unwrap(getattr(owner, name)) for name in names if hasattr(owner, name)}
     return {name: function for name, function in functions.items() if hasattr(function, "__code__")}
 

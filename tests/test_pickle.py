@@ -200,6 +200,9 @@ def test_closure_over_an_active_run_travels(runs_dir: str) -> None:
         errors.LockTimeout(110, "held", "/tree/.locks/0/r.lock"),
         errors.OutsideTreeError(20, "is a symbolic link", "/tree/0/r"),
         errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),
+        errors.AmbiguousRunError("2 runs fit 'a'"),
+        errors.InvalidFilterError("metrics.loss <", 14, "expected a number, found the end"),
+        errors.MissingExtraError("to_pandas() needs pandas"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -218,6 +221,6 @@ def test_every_error_is_tested_here() -> None:
     own = [
         error for error in defined if issubclass(error, errors.MiniMlflowError) and error is not errors.MiniMlflowError
     ]
-    assert len(own) == 10
+    assert len(own) == 13
     for error in own:
-        assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError))
+        assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError, ImportError))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Set
 
@@ -32,7 +35,9 @@ def find_blocks() -> List[Block]:
 
 
 BLOCKS = find_blocks()
-PYTHON = [block for block in BLOCKS if block.language == "python"]
+#: What reads the tree that the block "finding" makes, and what each of them needs.
+RECIPES = {"jq": "jq", "grep": "grep", "duckdb": "duckdb", "pandas": "pandas"}
+PYTHON = [block for block in BLOCKS if block.language == "python" and block.name not in RECIPES]
 
 
 def named(name: str) -> Block:
@@ -65,6 +70,29 @@ def test_python_block_prints_what_it_says(block: Block, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_prints_what_it_says(name: str, tmp_path: Path) -> None:
+    """Each command, and each program that reads the files on its own, prints what stands behind it."""
+    block = named(name)
+    missing = shutil.which(RECIPES[name]) is None if block.language == "sh" else find_spec(RECIPES[name]) is None
+    if missing:
+        pytest.skip("%s is not installed" % RECIPES[name])
+    run_block(named("finding"), tmp_path)
+    if block.language == "sh":
+        done = subprocess.run(["sh", "-e", "-c", block.content], cwd=str(tmp_path), capture_output=True, text=True)
+    else:
+        done = run_block(block, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == re.findall(r"# -> (.*)$", block.content, re.MULTILINE)
+
+
+def test_error_of_a_filter_is_shown_as_it_is() -> None:
+    (shown,) = [block.content for block in BLOCKS if block.content.startswith("mini_mlflow.errors.")]
+    with pytest.raises(mini_mlflow.InvalidFilterError) as caught:
+        ExperimentTracker().search_runs(shown.splitlines()[1].strip())
+    assert "mini_mlflow.errors.InvalidFilterError: %s\n" % caught.value == shown
+
+
 def test_signal_handler_logs_and_ends_the_run(tmp_path: Path) -> None:
     """Sent SIGTERM, the block's process ends its run as KILLED, logs how far it came, and exits with 143."""
     more = "import os\nos.kill(os.getpid(), signal.SIGTERM)\nprint('never')\n"
@@ -77,7 +105,8 @@ def test_signal_handler_logs_and_ends_the_run(tmp_path: Path) -> None:
 def test_commands_are_those_that_ci_uses() -> None:
     """Set-up and tests are spelled as in .ci/run; what else is run is a file or a package of the checkout."""
     ci = (ROOT / ".ci" / "run").read_text("utf-8")
-    commands = [line for block in BLOCKS if block.language == "sh" for line in block.content.splitlines()]
+    blocks = [block for block in BLOCKS if block.language == "sh" and block.name not in RECIPES]
+    commands = [line for block in blocks for line in block.content.splitlines()]
     assert len(commands) == 8
     for command in commands:
         python, *arguments = shlex.split(command)

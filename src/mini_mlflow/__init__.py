@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from mini_mlflow.entities import Point
     from mini_mlflow.errors import (
         ActiveRunError,
+        AmbiguousRunError,
         DamagedFileError,
         DamagedFileWarning,
+        InvalidFilterError,
         InvalidKeyError,
         InvalidTypeError,
         InvalidValueError,
         LockTimeout,
         MiniMlflowError,
+        MissingExtraError,
         NoActiveRunError,
         OutsideTreeError,
         RunEndedError,
@@ -40,12 +43,15 @@ if TYPE_CHECKING:
         log_metrics,
         log_param,
         log_params,
+        search_runs,
         set_fsync,
         set_runs_dir,
         set_tag,
         set_tags,
         start_run,
     )
+    from mini_mlflow.reading.comparing import Comparison
+    from mini_mlflow.reading.found_run import FoundRun, FoundRuns
     from mini_mlflow.run import Run
     from mini_mlflow.tracker import ExperimentTracker
 
@@ -53,14 +59,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActiveRunError",
+    "AmbiguousRunError",
+    "Comparison",
     "DamagedFileError",
     "DamagedFileWarning",
     "ExperimentTracker",
+    "FoundRun",
+    "FoundRuns",
+    "InvalidFilterError",
     "InvalidKeyError",
     "InvalidTypeError",
     "InvalidValueError",
     "LockTimeout",
     "MiniMlflowError",
+    "MissingExtraError",
     "NoActiveRunError",
     "OutsideTreeError",
     "Point",
@@ -76,6 +88,7 @@ __all__ = [
     "log_metrics",
     "log_param",
     "log_params",
+    "search_runs",
     "set_fsync",
     "set_runs_dir",
     "set_tag",
@@ -84,8 +97,8 @@ __all__ = [
 ]
 
 # Where the names above are looked for, the lightest first; the modules themselves are attributes too, as ever.
-_HOMES = ("entities", "errors", "run", "fluent", "tracker")
-_MODULES = (*_HOMES, "active", "disk", "formats", "reading", "run_stack", "writing")
+_HOMES = ("entities", "errors", "run", "fluent", "reading.found_run", "reading.comparing", "tracker")
+_MODULES = "active disk entities errors fluent formats reading run run_stack tracker writing".split()
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,36 @@ class RunNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
     """There is no such run in the tree."""
 
 
+class AmbiguousRunError(MiniMlflowError, ValueError, LookupError):
+    """Several runs fit a shortened run id; the message names them. Nothing was done to any of them."""
+
+
+class InvalidFilterError(MiniMlflowError, ValueError):
+    """A filter or an order that does not follow the language; the message points at the place. Nothing was read.
+
+    Attributes:
+        text: what was to be parsed.
+        position: the index in ``text`` at which it goes wrong; its length where something is missing at the end.
+        problem: what was expected there.
+    """
+
+    def __init__(self, text: str, position: int, problem: str) -> None:
+        super().__init__(text, position, problem)
+        self.text = text
+        self.position = position
+        self.problem = problem
+
+    def __str__(self) -> str:
+        # A window: a filter that a program has put together may be long, and a line break would move the caret.
+        start = max(0, self.position - 60)
+        shown = "".join(char if char.isprintable() else " " for char in self.text[start : self.position + 60])
+        return "%s\n  %s\n  %s^" % (self.problem, shown, " " * (self.position - start))
+
+
+class MissingExtraError(MiniMlflowError, ImportError):
+    """A package that this call needs is not installed; the message says how to get it. Nothing else was done."""
+
+
 class LockTimeout(MiniMlflowError, TimeoutError):
     """The run's lock stayed with somebody else for the whole timeout; nothing was changed."""
 

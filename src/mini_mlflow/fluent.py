@@ -8,7 +8,10 @@ from typing import Any, Mapping, Optional
 from mini_mlflow import active
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
+from mini_mlflow.reading.found_run import FoundRuns
 from mini_mlflow.run import Run
+from mini_mlflow.tracker import ExperimentTracker
+from mini_mlflow.tracker_search import LIMIT_RESULTS
 
 _runs_dir: Optional[str] = None
 _fsync: Optional[str] = None
@@ -47,9 +50,33 @@ def start_run(
     nested: bool = False,
 ) -> Run:
     """A run that is this thread's active run from now on. Arguments and errors as `ExperimentTracker.start_run`."""
-    root = _runs_dir or resolve_root(os.environ.get("MINI_MLFLOW_RUNS_DIR") or "mlruns")
+    root = _root()
     wish = active.Wish(run_name, experiment_id, run_id, version, nested)
     return active.start(root, wish, resolve_settings(_fsync))
+
+
+def _root() -> str:
+    return _runs_dir or resolve_root(os.environ.get("MINI_MLFLOW_RUNS_DIR") or "mlruns")
+
+
+def search_runs(
+    filter_string: str = "",
+    order_by: Any = None,
+    max_results: Optional[int] = LIMIT_RESULTS,
+    experiment_ids: Any = None,
+    *,
+    experiment_names: Any = None,
+    search_all_experiments: bool = False,
+) -> FoundRuns:
+    """`ExperimentTracker.search_runs` in the tree of `start_run`; in experiment 0, if none is named."""
+    return ExperimentTracker(runs_dir=_root()).search_runs(
+        filter_string,
+        order_by,
+        max_results,
+        experiment_ids,
+        experiment_names=experiment_names,
+        search_all_experiments=search_all_experiments,
+    )
 
 
 def active_run() -> Optional[Run]:

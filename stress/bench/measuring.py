@@ -20,6 +20,7 @@ from stress.bench.call_times import measure_calls
 from stress.bench.crowds import measure_crowds
 from stress.bench.document import Document
 from stress.bench.ext4_image import mounted_ext4
+from stress.bench.finding import measure_finding
 from stress.bench.history_growth import measure_history
 from stress.bench.imports import measure_imports
 from stress.bench.options import PEERS, BenchOptions, parse_bench_options
@@ -38,6 +39,7 @@ MEASUREMENTS: Dict[str, Measurement] = {
     "crowds": measure_crowds,
     "history": measure_history,
     "reading": measure_reading,
+    "finding": measure_finding,
     "imports": measure_imports,
 }
 #: Those that do not touch the folder under test.

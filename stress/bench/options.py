@@ -28,6 +28,7 @@ class BenchOptions:
         repeats: interleaved repeats where whole workloads are timed.
         points: length of the long history.
         runs: how many finished runs to read; a table has all of the sizes.
+        many: search among 100,000, too.
         crowd_points: points that a crowd logs to one run in one repeat.
         crowd_runs: runs that a crowd makes in one repeat.
         peer_rounds: rounds of interleaved blocks for the calls of peers.
@@ -56,6 +57,7 @@ class BenchOptions:
     runs: Tuple[int, ...]
     crowd_points: int
     crowd_runs: int
+    many: bool = False
     peer_rounds: int = 20
     peer_block: int = 50
     peer_block_s: float = 0.1
@@ -100,6 +102,7 @@ def parse_bench_options(arguments: Sequence[str], known: Sequence[str]) -> Bench
         repeats=3 if quick else 7,
         points=points,
         runs=tuple(chosen.runs or ([100] if quick else [1_000, 10_000])),
+        many=chosen.many,
         crowd_points=4_000 if quick else 16_000,
         crowd_runs=32 if quick else 160,
         peer_repeats=repeats,
@@ -131,6 +134,7 @@ def _parser(known: Sequence[str]) -> argparse.ArgumentParser:
         action="append",
         help="finished runs to read; repeatable (default 1,000 and 10,000; quick 100)",
     )
+    add("--many", action="store_true", help="search among 100,000 finished runs, too (about a gigabyte of files)")
     add("--seed", type=int, default=0, help="of the shuffled order of blocks (default 0)")
     add("--markdown", metavar="FILE", help="write the tables there too")
     add("--json", metavar="FILE", help="write the tables and all figures there")

@@ -82,6 +82,11 @@ TARGETS: Tuple[Target, ...] = (
         at_least=True,
     ),
     Target("cold read of a finished run, us", "read.us", None, 60.0),
+    Target("ls of finished runs, us a run", "find.ls.us", None, 60.0),
+    Target("search of finished runs, filtered and ordered, us a run", "find.search.us", None, 60.0),
+    Target("best of finished runs, us a run", "find.best.us", None, 60.0),
+    Target("ls of 100,000, us a run, to 10,000", "find.ls.100000.us", "find.ls.10000.us", 1.1),
+    Target("search of 100,000, us a run, to 10,000", "find.search.100000.us", "find.search.10000.us", 1.1),
     Target(
         "a call on a long history, to call 1,000",
         "history.long.p50",

@@ -256,6 +256,17 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_crash_steps.py::test_writer_between_any_two_looks_of_a_reader_shows_before_or_after"),
     ),
     Mechanism(
+        "folder held while a run is read",
+        (
+            Edit(
+                "reading/run_folder.py",
+                "    with held_folder(paths.folder) as folder:\n",
+                "    for folder in (paths.folder,):\n",
+            ),
+        ),
+        Fails("tests/test_search_races.py::test_run_that_is_deleted_and_restored_during_a_search"),
+    ),
+    Mechanism(
         "fork hooks",
         (
             Edit(

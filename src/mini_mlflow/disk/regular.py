@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from typing import List, Tuple
+from contextlib import contextmanager
+from typing import Iterator, List, Match, Tuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.errors import OutsideTreeError
@@ -21,6 +23,16 @@ _READ = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+# Held, not read: O_PATH asks for no permission on the folder itself.
+_HOLD = (
+    getattr(os, "O_PATH", 0)
+    | getattr(os, "O_DIRECTORY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
+_HELD = re.compile(r"/proc/self/fd/\d+")
 
 # Most first lines are shorter; for one that is not, the file is read twice.
 _LINE_BYTES = 4096
@@ -96,9 +108,15 @@ def exists(path: str) -> bool:
 
 
 def scan_folders(path: str) -> List[Tuple[str, bool]]:
+    """All of `iter_folders` at once."""
+    return list(iter_folders(path))
+
+
+def iter_folders(path: str) -> Iterator[Tuple[str, bool]]:
     """What looks like a folder in the folder ``path``: its name, and whether it is one or a link to one.
 
-    Costs no call for each name where the file system tells the kind with the name (readdir(3), ``d_type``).
+    Costs no call for each name where the file system tells the kind with the name (readdir(3), ``d_type``), and no
+    memory that grows with their number. What is renamed away and back meanwhile may come twice.
 
     Raises:
         OutsideTreeError: a symbolic link or a file stands at ``path``.
@@ -107,9 +125,52 @@ def scan_folders(path: str) -> List[Tuple[str, bool]]:
     try:
         check_folder(path)
         with os.scandir(path) as entries:
-            return [(entry.name, not entry.is_symlink()) for entry in entries if entry.is_dir()]
+            for entry in entries:
+                if entry.is_dir():
+                    yield entry.name, not entry.is_symlink()
     except FileNotFoundError:
-        return []
+        return
+
+
+@contextmanager
+def held_folder(path: str) -> Iterator[str]:
+    """For the length of the block, a path that leads into the very folder that stands at ``path`` now.
+
+    Whoever reads several files of a folder by its name may read some before and some after it is moved away, or find
+    some missing that are back a moment later. Through the path given here, all of them are there, wherever the folder
+    is moved. Only Linux has such paths (proc(5), ``/proc/self/fd``); elsewhere it is ``path`` itself.
+
+    Raises:
+        FileNotFoundError: there is no such folder; or at the end of the block, another one or none stands at ``path``,
+            and what was read belongs to nobody any more (it may have been read while it was removed for good).
+        OSError: with ``filename`` set, a symbolic link or a file among them.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        # Windows opens no folders, and moves none in which somebody reads.
+        yield path
+        return
+    descriptor = os.open(path, _HOLD)
+    try:
+        held, through = os.fstat(descriptor), "/proc/self/fd/%d" % descriptor
+        yield through if os.path.isdir(through) else path
+        now = os.lstat(path)
+        # While the descriptor is open, nothing else gets this inode number.
+        if (now.st_dev, now.st_ino) != (held.st_dev, held.st_ino):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    finally:
+        os.close(descriptor)
+
+
+def name_held(text: str) -> str:
+    """``text`` with the paths that `held_folder` gave out as one knows them."""
+    return _HELD.sub(_follow_held, text)
+
+
+def _follow_held(match: Match[str]) -> str:
+    try:
+        return os.readlink(match.group())
+    except OSError:
+        return match.group()
 
 
 def list_folder(path: str) -> List[str]:

@@ -221,7 +221,7 @@ def parse_snapshot(data: bytes, path: str) -> Snapshot:
     if fields.get("format") != FORMAT:
         raise DamagedFileError(path, "has format %r, this version reads %d" % (fields.get("format"), FORMAT))
     parts = [fields.get(name) for name in ("metadata", "params", "tags", "metrics", "nonfinite")]
-    if not all(isinstance(part, dict) for part in parts) or not _are_summaries(fields["metrics"].values()):
+    if not all(isinstance(part, dict) for part in parts) or not are_summaries(fields["metrics"].values()):
         raise DamagedFileError(path, "lacks a part, or has one of the wrong kind")
     for place, nonfinite in fields["nonfinite"].items():
         kind, _, key = place.partition("/")
@@ -231,7 +231,8 @@ def parse_snapshot(data: bytes, path: str) -> Snapshot:
     return Snapshot(fields["metadata"], fields["params"], fields["tags"], fields["metrics"])
 
 
-def _are_summaries(found: Iterable[Any]) -> bool:
+def are_summaries(found: Iterable[Any]) -> bool:
+    """True if each is what a snapshot says of a metric."""
     # By hand, one after the other: this is passed for each metric of each run of a search.
     try:
         for summary in found:

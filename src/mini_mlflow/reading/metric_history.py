@@ -18,6 +18,7 @@ from mini_mlflow.formats.values import to_nonfinite
 from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
+    held,
     list_log,
     read_log,
     read_snapshot,
@@ -38,6 +39,11 @@ def read_history(paths: RunPaths, key: str) -> List[Point]:
         OutsideTreeError, DamagedFileError: its folder is a link, its ``meta.yaml`` cannot be read.
     """
     check_folders(paths)
+    with held(paths) as standing:
+        return _read_all(standing, key)
+
+
+def _read_all(paths: RunPaths, key: str) -> List[Point]:
     snapshot = read_snapshot(paths)
     if snapshot is None:
         # A folder without a whole meta.yaml is no run.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import RunPaths, commit_number, document_stem
-from mini_mlflow.disk.regular import list_folder, read_file
+from mini_mlflow.disk.regular import held_folder, list_folder, name_held, read_file
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning
 from mini_mlflow.formats.commits import Change, parse_commit
 from mini_mlflow.formats.documents import Snapshot, parse_snapshot, parse_snapshot_metadata
@@ -28,6 +29,27 @@ def check_folders(paths: RunPaths) -> None:
     """
     check_folder(paths.experiment)
     check_folder(paths.folder)
+
+
+@contextmanager
+def held(paths: RunPaths) -> Iterator[RunPaths]:
+    """For the length of the block, the paths of the run that stands there now, wherever it is moved meanwhile.
+
+    A run that is deleted, and perhaps restored, while it is read would else be read in part: its metadata, say, but
+    none of its params. Errors name the paths that one knows.
+
+    Raises:
+        FileNotFoundError: there is no such run, or at the end of the block none any more, or another one.
+    """
+    with held_folder(paths.folder) as folder:
+        try:
+            yield paths._replace(folder=folder)
+        except DamagedFileError as error:
+            raise DamagedFileError(name_held(error.path), error.reason) from None
+        except OSError as error:
+            if isinstance(error.filename, str):
+                error.filename = name_held(error.filename)
+            raise
 
 
 def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
@@ -52,7 +74,7 @@ def _read_snapshot(path: str, parse: Callable[[bytes, str], Part]) -> Optional[P
 
 def warn(error: Exception) -> None:
     """A DamagedFileWarning says what was passed over and why."""
-    warnings.warn("skipped: %s" % error, DamagedFileWarning, stacklevel=3)
+    warnings.warn("skipped: %s" % name_held(str(error)), DamagedFileWarning, stacklevel=3)
 
 
 def list_log(paths: RunPaths) -> List[int]:

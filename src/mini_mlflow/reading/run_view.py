@@ -6,7 +6,8 @@ and a sealed file that is gone has been merged, so the metric's document is read
 snapshot, one small file.
 
 What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
-the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit).
+the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit). And
+its folder is held, so that a run which is deleted meanwhile, and perhaps restored, is read whole or not at all.
 
 Damaged files are skipped, with a warning that names them; everything else is read all the same.
 """
@@ -23,12 +24,14 @@ from mini_mlflow.disk.regular import read_file, read_first_line
 from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, ValueChange
 from mini_mlflow.formats.documents import parse_meta, parse_value_document
-from mini_mlflow.formats.history import parse_first_line
+from mini_mlflow.formats.history import MetricDocument, parse_first_line
+from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import decode_value, to_nonfinite
 from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
     documents,
+    held,
     list_log,
     read_document,
     read_log,
@@ -50,12 +53,15 @@ class RunView(NamedTuple):
         metadata: what ``meta.yaml`` says; "status" is CRASHED or UNKNOWN where the owner is gone or out of sight.
         params, tags: key to value.
         metrics: key to last value.
+        summaries: key to ``{"value", "step", "timestamp", "count", "min", "max"}`` of the same metrics, the timestamp
+            in milliseconds; of an ended run with its numbers as JSON says them.
     """
 
     metadata: Dict[str, Any]
     params: Dict[str, Any]
     metrics: Dict[str, Any]
     tags: Dict[str, Any]
+    summaries: Dict[str, Dict[str, Any]]
 
 
 def read_run(paths: RunPaths) -> RunView:
@@ -70,7 +76,12 @@ def read_run(paths: RunPaths) -> RunView:
     snapshot = read_snapshot(paths)
     if snapshot is not None:
         metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
-        return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags)
+        return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags, snapshot.metrics)
+    with held(paths) as standing:
+        return _read_documents_and_log(standing)
+
+
+def _read_documents_and_log(paths: RunPaths) -> RunView:
     metadata = _read_live_metadata(paths)
     for _ in range(_OVERTAKEN_AT_MOST):
         numbers = list_log(paths)
@@ -80,9 +91,11 @@ def read_run(paths: RunPaths) -> RunView:
         ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
         if not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
-    values = {kind: {document.key: document.value for document in documents} for kind, documents in found.items()}
+    values = {kind: {document.key: document.value for document in found[kind]} for kind in VALUE_KINDS}
     _apply(commits, found, values)
-    return RunView(metadata, values["params"], values[METRICS], values["tags"])
+    summaries = _sum_up(commits, found[METRICS])
+    metrics = {key: summary["value"] for key, summary in summaries.items()}
+    return RunView(metadata, values["params"], metrics, values["tags"], summaries)
 
 
 def read_stored_metadata(paths: RunPaths) -> Dict[str, Any]:
@@ -128,13 +141,38 @@ def _read_documents(paths: RunPaths, kind: str, listed: Listed) -> List[Any]:
 
 
 def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict[str, Any]]) -> None:
-    """``values`` hold what the commits say that the documents do not hold yet."""
-    held = {(kind, document.key): document.commit for kind, documents in found.items() for document in documents}
+    """``values`` hold the params and tags that the commits say and the documents do not hold yet."""
+    folded = {(kind, document.key): document.commit for kind in values for document in found[kind]}
     for number, changes in commits:
         for change in changes:
-            kind = change.kind if isinstance(change, ValueChange) else METRICS
-            if number > held.get((kind, change.key), 0):
-                values[kind][change.key] = change.value if isinstance(change, MetricChange) else _value_of(change)
+            if isinstance(change, ValueChange) and number > folded.get((change.kind, change.key), 0):
+                values[change.kind][change.key] = _value_of(change)
+
+
+def _sum_up(commits: Commits, documents: List[MetricDocument]) -> Dict[str, Dict[str, Any]]:
+    """Of each metric its summary, with the points of the commits that its document does not hold yet."""
+    summed = {document.key: document for document in documents}
+    new: Dict[str, List[NewPoint]] = {}
+    for number, changes in commits:
+        for change in changes:
+            if isinstance(change, MetricChange):
+                document = summed.get(change.key)
+                if number > (document.commit if document is not None else 0):
+                    new.setdefault(change.key, []).append((change.value, change.step, change.timestamp))
+    for key, points in new.items():
+        summed[key] = summed.get(key, MetricDocument(key)).appended(points, 0)
+    return {key: _summary(document) for key, document in summed.items()}
+
+
+def _summary(document: MetricDocument) -> Dict[str, Any]:
+    return {
+        "value": document.value,
+        "step": document.step,
+        "timestamp": document.timestamp,
+        "count": document.count,
+        "min": document.minimum,
+        "max": document.maximum,
+    }
 
 
 def _value_of(change: ValueChange) -> Any:
