@@ -12,7 +12,7 @@ import shutil
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Set, Tuple
 
 import pytest
 
@@ -167,6 +167,7 @@ def check_readers(tree: Tree, files: List[Path], is_flip: bool, neighbour: str) 
             assert repr(tree.tracker.get_metric_history(neighbour, "loss")) == repr(tree.histories[neighbour, "loss"])
             found = tree.tracker.get_run_by_version("digits", neighbour)
             assert repr(found) == repr(tree.runs[neighbour])
+        check_search(tree, hit, is_flip)
     for warning in caught:
         assert warning.category is DamagedFileWarning
         # A flipped byte in the name of another file leads to one that never was.
@@ -198,6 +199,26 @@ def check_damaged_run(tree: Tree, run_id: str, is_flip: bool) -> None:
         if not is_flip:
             logged = iter([(repr(point.value), point.timestamp) for point in tree.histories.get((run_id, key), [])])
             assert all((repr(point.value), point.timestamp) in logged for point in points), points
+
+
+def check_search(tree: Tree, hit: Set[str], is_flip: bool) -> None:
+    """A search that looks at everything finds the others as they are; a comparison may say that it cannot read one."""
+    question = "metrics.loss IS NOT NULL OR params.lr < 1 OR tags.stage LIKE 's%' OR name IS NULL OR name != 'x'"
+    found = {run.run_id: run for run in tree.tracker.search_runs(question, ["metrics.loss", "params.lr", "start_time"])}
+    assert set(RUN_IDS) - hit <= set(found) <= set(RUN_IDS)
+    for run_id, run in found.items():
+        told = {"params": run.params, "tags": run.tags, "metrics": run.metrics}
+        if run_id not in hit:
+            assert repr(told) == repr({kind: tree.runs[run_id][kind] for kind in told})
+        for kind, values in told.items():
+            for key, value in values.items():
+                assert is_flip or repr(value) in tree.logged[run_id, kind, key]
+        run.metric_summary("loss")
+    if len(hit) > 1:
+        try:
+            assert str(tree.tracker.compare(sorted(hit)))
+        except DOCUMENTED:
+            pass
 
 
 @pytest.mark.parametrize("seed", range(10))

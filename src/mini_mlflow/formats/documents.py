@@ -237,9 +237,9 @@ def are_summaries(found: Iterable[Any]) -> bool:
     try:
         for summary in found:
             count, value = summary["count"], summary["value"]
-            if type(summary["step"]) is not int or type(summary["timestamp"]) is not int or type(count) is not int:
+            if not (type(summary["step"]) is type(summary["timestamp"]) is type(count) is int):
                 return False
-            if count == 1 and type(to_nonfinite(value)) not in (int, float):
+            if count == 1 and type(value) is not float and type(to_nonfinite(value)) not in (int, float):
                 return False
     except (TypeError, LookupError):
         return False

@@ -120,7 +120,9 @@ class FoundRun:
     @property
     def metrics(self) -> Dict[str, float]:
         """Key to last value."""
-        return {key: to_nonfinite(summary.get("value")) for key, summary in self._part(METRICS).items()}
+        found = {key: summary["value"] for key, summary in self._part(METRICS).items()}
+        # A float is what nearly all of them are: a listing asks this for each metric of each run.
+        return {key: value if type(value) is float else to_nonfinite(value) for key, value in found.items()}
 
     def last_value(self, key: str) -> Optional[float]:
         """The last value of a metric; None if the run does not have it, or another writer put no number there."""
