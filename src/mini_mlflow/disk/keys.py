@@ -165,5 +165,15 @@ def quote_key(key: str) -> str:
     return raw[: _QUOTED_LIMIT_BYTES - 34].decode("utf-8", "ignore") + "%~" + digest
 
 
+def unquote_name(name: str) -> Optional[str]:
+    """The key whose `quote_key` is ``name``; None if there is none, or only a hash of it is left."""
+    raw = re.sub(rb"%([0-9A-F]{2})", lambda match: bytes([int(match.group(1), 16)]), name.encode("utf-8", "replace"))
+    try:
+        key = "" if name == "%" else raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return key if quote_key(key) == name else None
+
+
 def _quote_all(text: str) -> str:
     return "".join("%%%02X" % byte for byte in text.encode("utf-8", "surrogatepass"))

@@ -4,6 +4,7 @@
 
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
+    ├── .quarantine/<time>-<n>/<path in the tree>
     └── <experiment_id>/<run_id>/
         ├── meta.yaml   snapshot.json
         ├── params/<key>.json   tags/<key>.json
@@ -28,6 +29,12 @@ PARAMS = "params"
 METRICS = "metrics"
 TAGS = "tags"
 LOCKS = ".locks"
+#: What a repair has moved out of the way, and the originals of what it has replaced.
+QUARANTINE = ".quarantine"
+#: How the folders begin in which `upkeep.doctor` tries a file system out.
+DOCTOR = TEMPORARY_PREFIX + "doctor-"
+#: The lock that a doctor holds in such a folder while it is at work.
+DOCTOR_LOCK = "alive.lock"
 
 # What 0.1.0 took for a key, so far as it can name a file.
 _LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')

@@ -56,14 +56,37 @@ def list_entries(look: Look, folder: str) -> List[Entry]:
     return sorted(iter_entries(look, folder))
 
 
+class Missing(NamedTuple):
+    """The permissions that an entry should give its owner and its group beside those it does; bits from 0 to 7."""
+
+    owner: int
+    group: int
+
+
+def find_missing_of_file(mode: int, above: int, lock: bool = False) -> Missing:
+    """What a file of ``mode`` lacks in a folder of the mode ``above``."""
+    needed = _READ | (_WRITE if lock and above & stat.S_IWUSR else 0)
+    return _find_missing(mode, above, needed, _READ | _WRITE if lock else _READ)
+
+
+def find_missing_of_folder(mode: int, above: int) -> Missing:
+    """What a folder of ``mode`` lacks in a folder of the mode ``above``."""
+    return _find_missing(mode, above, _READ | _ENTER, _READ | _WRITE | _ENTER)
+
+
+def _find_missing(mode: int, above: int, needed: int, shared: int) -> Missing:
+    owner, group = mode >> 6 & 7, mode >> 3 & 7
+    is_shared = above & stat.S_IWGRP and not above & stat.S_ISVTX
+    return Missing(needed & ~owner, shared & owner & ~group if is_shared else 0)
+
+
 def is_file(look: Look, entry: Entry, lock: bool = False) -> bool:
     """True if the entry is a regular file; what is wrong with its kind or its mode is noted."""
     if not stat.S_ISREG(entry.mode):
         look.refused.add(entry.path)
         look.note(entry.path, "not-regular", "it is %s where a file should be; remove it" % name_kind(entry.mode))
         return False
-    needed = _READ | (_WRITE if lock and entry.above & stat.S_IWUSR else 0)
-    _check_mode(look, entry, needed, _READ | _WRITE if lock else _READ)
+    _note_missing(look, entry, find_missing_of_file(entry.mode, entry.above, lock))
     return True
 
 
@@ -73,22 +96,19 @@ def is_folder(look: Look, entry: Entry) -> bool:
         look.refused.add(entry.path)
         look.note(entry.path, "not-regular", "it is %s where a folder should be; remove it" % name_kind(entry.mode))
         return False
-    _check_mode(look, entry, _READ | _ENTER, _READ | _WRITE | _ENTER)
+    _note_missing(look, entry, find_missing_of_folder(entry.mode, entry.above))
     return True
 
 
-def _check_mode(look: Look, entry: Entry, needed: int, shared: int) -> None:
-    owner, group = entry.mode >> 6 & 7, entry.mode >> 3 & 7
-    if needed & ~owner:
-        message = "its mode is %04o, which locks its own owner out; chmod u+%s" % (
-            stat.S_IMODE(entry.mode),
-            _name_bits(needed & ~owner),
-        )
+def _note_missing(look: Look, entry: Entry, missing: Missing) -> None:
+    mode = stat.S_IMODE(entry.mode)
+    if missing.owner:
+        message = "its mode is %04o, which locks its own owner out; chmod u+%s" % (mode, _name_bits(missing.owner))
         look.note(entry.path, "mode-owner", message)
-    if entry.above & stat.S_IWGRP and not entry.above & stat.S_ISVTX and shared & owner & ~group:
+    if missing.group:
         message = "its mode is %04o in a folder that the group may write to, and locks the group out; chmod g+%s" % (
-            stat.S_IMODE(entry.mode),
-            _name_bits(shared & owner & ~group),
+            mode,
+            _name_bits(missing.group),
         )
         look.note(entry.path, "mode-group", message)
 

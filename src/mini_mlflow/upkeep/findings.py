@@ -113,6 +113,7 @@ class Look:
         findings: what is certain, since a single read saw it: files are replaced whole, and never changed in place.
         doubts: what has to be seen twice.
         refused: the paths that could not be read, or that nobody must read. One finding says so; no other follows.
+        places: the path of each finding to the absolute path, as the system spells it.
     """
 
     def __init__(self, root: str) -> None:
@@ -120,6 +121,7 @@ class Look:
         self.findings: List[Finding] = []
         self.doubts: List[Doubt] = []
         self.refused: Set[str] = set()
+        self.places: Dict[str, str] = {}
 
     def note(self, path: str, rule: str, message: str) -> None:
         """It is certain that the rule is broken there."""
@@ -138,12 +140,14 @@ class Look:
         relative = os.path.relpath(path, self.root)
         # A name that is not valid Unicode must not make a report of it fail.
         printable = relative.encode("utf-8", "backslashreplace").decode("utf-8")
+        self.places[printable] = path
         return Finding(printable, rule, severity or _RULES[rule][0], message)
 
     def drain(self) -> Iterator[Finding]:
         """The findings, which are not kept any longer."""
         yield from self.findings
         self.findings.clear()
+        self.places.clear()
 
     def read(self, path: str) -> Optional[bytes]:
         """The content of a file; None if it is gone, or (which is noted then) cannot be read."""

@@ -5,7 +5,7 @@ certain after one look, since files are replaced whole. What rests on several fi
 second look finds it too (`upkeep.confirming`).
 
 Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
-stands in ``.trash``.
+stands in ``.trash`` and ``.quarantine``.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -14,10 +14,22 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id
-from mini_mlflow.disk.layout import LOCKS, LOG, METRICS, PARAMS, TAGS, RunPaths, resolve_root
+from mini_mlflow.disk.layout import (
+    DOCTOR,
+    DOCTOR_LOCK,
+    LOCKS,
+    LOG,
+    METRICS,
+    PARAMS,
+    QUARANTINE,
+    TAGS,
+    RunPaths,
+    resolve_root,
+)
+from mini_mlflow.disk.locks import is_held
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
 from mini_mlflow.upkeep.confirming import iter_confirmed
@@ -29,6 +41,9 @@ from mini_mlflow.upkeep.metric_look import look_at_metrics
 from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
+
+#: Gives the findings of the run that stands at an entry of its experiment.
+FindInRun = Callable[[RunPaths, Entry], Iterator[Finding]]
 
 _TRASH = ".trash"
 _EXPERIMENT = "experiment.yaml"
@@ -49,19 +64,27 @@ def verify(runs_dir: Any) -> List[Finding]:
 
 def iter_findings(runs_dir: Any) -> Iterator[Finding]:
     """The same, one at a time as they are found, run by run in no order: for trees with much that is wrong."""
-    root = resolve_root(runs_dir)
-    with os.scandir(root):
-        look = Look(root)
+    yield from walk(Look(resolve_root(runs_dir)), find_in_run)
+
+
+def walk(look: Look, visit: FindInRun) -> Iterator[Finding]:
+    """The findings outside of runs, and of each run what ``visit`` gives. Raises as `verify` does."""
+    with os.scandir(look.root):
+        pass
     # The tree itself may stand behind a link, as no part of it may.
-    for entry in iter_entries(look, os.path.realpath(root)):
-        yield from _find_in_root(look, entry._replace(path=os.path.join(root, entry.name)))
+    for entry in iter_entries(look, os.path.realpath(look.root)):
+        yield from _find_in_root(look, entry._replace(path=os.path.join(look.root, entry.name)), visit)
         yield from look.drain()
 
 
-def _find_in_root(look: Look, entry: Entry) -> Iterator[Finding]:
-    if entry.name in (LOCKS, _TRASH):
+def _find_in_root(look: Look, entry: Entry, visit: FindInRun) -> Iterator[Finding]:
+    if entry.name in (LOCKS, QUARANTINE, _TRASH):
         if is_folder(look, entry) and entry.name == LOCKS:
             yield from _find_in_locks(look, entry.path)
+        return
+    if entry.name.startswith(DOCTOR):
+        if is_held(os.path.join(entry.path, DOCTOR_LOCK)) is not True:
+            look.note(entry.path, "temporary", "a doctor that was killed left it; a repair does away with it")
         return
     try:
         experiment_id = check_experiment_id(entry.name)
@@ -69,7 +92,7 @@ def _find_in_root(look: Look, entry: Entry) -> Iterator[Finding]:
         note_foreign(look, entry, "a tree")
         return
     if is_folder(look, entry):
-        yield from _find_in_experiment(look, entry.path, experiment_id)
+        yield from _find_in_experiment(look, entry.path, experiment_id, visit)
 
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
@@ -98,7 +121,7 @@ def _look_at_lock(look: Look, entry: Entry) -> None:
         look.note(entry.path, "lock-not-empty", message)
 
 
-def _find_in_experiment(look: Look, folder: str, experiment_id: int) -> Iterator[Finding]:
+def _find_in_experiment(look: Look, folder: str, experiment_id: int, visit: FindInRun) -> Iterator[Finding]:
     for entry in iter_entries(look, folder):
         if stat.S_ISREG(entry.mode):
             if entry.name != _EXPERIMENT:
@@ -109,19 +132,26 @@ def _find_in_experiment(look: Look, folder: str, experiment_id: int) -> Iterator
             except InvalidKeyError:
                 note_foreign(look, entry, "an experiment (its name is no run id)")
             else:
-                yield from _find_in_run(RunPaths.of(RunAddress(look.root, experiment_id, run_id)), entry)
+                yield from visit(RunPaths.of(RunAddress(look.root, experiment_id, run_id)), entry)
         yield from look.drain()
 
 
-def _find_in_run(paths: RunPaths, entry: Entry) -> Iterator[Finding]:
-    first = _look_at_run(paths, deep=True)
-    if not first.is_run:
-        note_foreign(first, entry, "an experiment (it is no run)")
+def note_no_run(look: RunLook, entry: Entry) -> None:
+    """Notes of a folder among runs that it is none, if so."""
+    if not look.is_run:
+        note_foreign(look, entry, "an experiment (it is no run)")
+
+
+def find_in_run(paths: RunPaths, entry: Entry) -> Iterator[Finding]:
+    """The findings of the run that stands at the entry; what is only doubted, if a second look finds it too."""
+    first = look_at_run(paths, deep=True)
+    note_no_run(first, entry)
     yield from first.findings
-    yield from iter_confirmed(first, paths.run_lock, lambda: _look_at_run(paths, deep=False))
+    yield from iter_confirmed(first, paths.run_lock, lambda: look_at_run(paths, deep=False))
 
 
-def _look_at_run(paths: RunPaths, deep: bool) -> RunLook:
+def look_at_run(paths: RunPaths, deep: bool) -> RunLook:
+    """One look at a run; ``deep`` reads its sealed files too. For the holder of its lock, doubts are certain."""
     look = RunLook(paths, deep)
     parts = look_at_entries(look)
     if look.is_run:

@@ -200,7 +200,7 @@ def end(run: OpenRun, status: str) -> None:
     if run.ended:
         raise _already_ended(run)
     try:
-        run.group.run_alone(lambda: _end(run, status))
+        run.group.run_alone(lambda: end_alone(run, status))
     except RunEndedError:
         run.note_end()
         raise
@@ -211,8 +211,9 @@ def _already_ended(run: OpenRun) -> RunEndedError:
     return RunEndedError("Run %r is already ended with status %s" % (run.paths.address.run_id, run.meta.get("status")))
 
 
-def _end(run: OpenRun, status: str) -> None:
-    while not _end_unless_overtaken(run, status):
+def end_alone(run: OpenRun, status: str, end_time: Optional[str] = None) -> None:
+    """As `end`, for the holder of the run's lock; ``end_time`` None is now."""
+    while not _end_unless_overtaken(run, status, end_time or now_iso()):
         pass
     if not run.files.reentered:
         _remove_log(run)
@@ -220,7 +221,7 @@ def _end(run: OpenRun, status: str) -> None:
     run.end_with(run.meta)
 
 
-def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
+def _end_unless_overtaken(run: OpenRun, status: str, end_time: str) -> bool:
     """True if the run has ended; False if a signal handler logged, or ended it, before the snapshot stood."""
     files, sync = run.files, run.settings.fsync != "never"
     generation = files.generation
@@ -232,7 +233,7 @@ def _end_unless_overtaken(run: OpenRun, status: str) -> bool:
     in_log = files.refresh_all()
     documents = gather_documents(run.paths, run.files.seen)
     last = max(in_log, documents.commit, last_commit(before))
-    after = dict(before, status=status, end_time=now_iso(), commit=last)
+    after = dict(before, status=status, end_time=end_time, commit=last)
     if sync:
         files.folding.make_histories_durable(documents.longer_metrics())
     # What needs space or a descriptor fails here, before the commit point.

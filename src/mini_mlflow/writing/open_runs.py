@@ -77,7 +77,7 @@ class OpenRun:
         finally:
             if self.ended:
                 # A signal handler ended the run below this frame, and left it the lock.
-                self._close_lock()
+                self.close_lock()
 
     def take_ownership(self) -> bool:
         """True if this process owns the run now; False if another living process does."""
@@ -143,12 +143,13 @@ class OpenRun:
     def let_go(self) -> None:
         """Of a run that has ended, no descriptor stays open; nothing happens if it was resumed meanwhile."""
         if self.ended:
-            self._close_lock()
+            self.close_lock()
             with _registry_lock:
                 if _open.get(self.paths.folder) is self:
                     del _open[self.paths.folder]
 
-    def _close_lock(self) -> None:
+    def close_lock(self) -> None:
+        """The descriptor of the run's lock is closed, until the next call opens a new one."""
         # Not below a frame of this thread that has the lock still to release (this is a signal handler then): once it
         # is closed, its number may be another file's. That frame closes it.
         if not self.group.turn._is_owned():
