@@ -23,6 +23,7 @@ HELD, BROKEN, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 #: The modules whose ``main(arguments)`` does the work of a first word, and returns the exit status.
 SUBCOMMANDS: Dict[str, str] = {
     "bench": "stress.bench.measuring",
+    "flips": "stress.flips.program",
     "power": "stress.power.program",
     "without": "stress.without.program",
 }

@@ -7,6 +7,7 @@ proxy counts but does not carry out is fsync: no test here cuts the power, and a
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic
+from mini_mlflow.entities import resolve_settings
+from mini_mlflow.run import _reopen
+from mini_mlflow.upkeep import repair
 from stress.power import thresholds
 
 RUN_ID = "r"
@@ -348,7 +352,7 @@ class Operation(NamedTuple):
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return not self.name.startswith(("create", "resume", "attach"))
+        return not self.name.startswith(("create", "resume", "attach", "repair"))
 
 
 def name_operation(operation: Operation) -> str:
@@ -476,6 +480,15 @@ def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
     return act
 
 
+def _repair(root: str, run: Optional[Run]) -> Run:
+    """What was refused is raised; nothing else touches the disk, also not the opening of the run."""
+    for one in repair(root):
+        if not one.done:
+            number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(one.reason) else errno.EIO
+            raise OSError(number, str(one.reason), root)
+    return _reopen((root, 0, RUN_ID), tuple(resolve_settings()))
+
+
 def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -515,4 +528,6 @@ OPERATIONS = [
     Operation("resume beside a former owner", _ended_behind_its_owner, lambda root, run: open_run(root), refresh=False),
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
+    Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
+    Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
 ]

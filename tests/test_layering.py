@@ -24,6 +24,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 #: The only modules that import a package from outside the standard library.
 OUTSIDE = {"filelock": "disk.locks", "yaml": "formats.documents", "pyarrow": "cli.parquet"}
 WRITER = "disk.atomic"
+#: What changes the file system through the writer's ``os``, so that faults strike there too.
+BORROWER = "disk.in_place"
 CHANGES = frozenset(
     "rename renames replace remove unlink rmdir removedirs mkdir makedirs mkfifo mknod link symlink truncate ftruncate "
     "fsync fdatasync sync write pwrite writev chmod fchmod chown lchown fchown utime open fdopen sendfile "
@@ -105,6 +107,8 @@ def _changes_in(module: str, tree: ast.Module) -> Iterator[Tuple[int, str]]:
             reads = node.attr == "open" and module in OPENING_TO_READ
             if node.attr in CHANGES and not reads:
                 yield node.lineno, "os." + node.attr
+        elif isinstance(node, ast.Attribute) and node.attr == "get_os" and module != BORROWER:
+            yield node.lineno, "borrows os"
         elif isinstance(node, ast.Call):
             yield from _writing_calls(node)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -178,6 +182,7 @@ CHECKS = [
     (find_changes, {"run": "from os import replace"}),
     (find_changes, {"run": "import shutil"}),
     (find_changes, {"run": "open('x', 'w')"}),
+    (find_changes, {"run": "steps = atomic.get_os()"}),
     (find_changes, {"run": "open('x', mode=how)"}),
     (find_changes, {"run": "Path('x').write_text('y')"}),
     (find_long_files, {"run": "x = 1\n" * (LONGEST_FILE + 1)}),

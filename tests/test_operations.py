@@ -19,7 +19,7 @@ import pytest
 import mini_mlflow
 from faults import OPERATIONS, STEPS, Step, quick_folder, set_up
 from mini_mlflow import ExperimentTracker, Run, fluent
-from mini_mlflow.disk import atomic
+from mini_mlflow.disk import atomic, in_place
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange
 from mini_mlflow.writing import commit_log, lifecycle, operations
 from tree_check import KINDS
@@ -46,6 +46,11 @@ ON_THE_SIDE = {"_take_back_end", "_undo_creation", "not_found", "_already_ended"
 AFTER_A_FAILURE = {("_discard", "close"), ("_discard", "unlink")}
 #: What a killed writer left is swept; test_crash_steps.py has the leftovers.
 AFTER_A_KILL = {("remove_temporaries", "unlink")}
+#: Steps of `upkeep` that a repair takes for damage alone, and a doctor; test_repair.py and test_doctor.py strike them.
+FOR_DAMAGE = {("set_mode", "chmod"), ("make_symbolic_link", "symlink")} | {
+    ("empty_file", step) for step in ("open", "ftruncate", "close")
+}
+WRITERS = (atomic.__file__, in_place.__file__)
 
 
 class Taken(NamedTuple):
@@ -99,7 +104,7 @@ class watch_functions:  # noqa: N801
 def note_step(found: Set[Tuple[str, str]]) -> Callable[[Step], Any]:
     def strike(step: Step) -> Any:
         frame: Any = sys._getframe()
-        while frame.f_code.co_filename != atomic.__file__:
+        while frame.f_code.co_filename not in WRITERS:
             frame = frame.f_back
         found.add((frame.f_code.co_name, step.name))
         return step.carry_out()
@@ -149,17 +154,21 @@ def list_steps(source: str) -> Iterator[Tuple[str, str]]:
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     for function in functions:
         for node in ast.walk(function):
-            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "os" and node.attr in STEPS:
+            if (
+                isinstance(node, ast.Attribute)
+                and getattr(node.value, "id", "") in ("os", "steps")
+                and node.attr in STEPS
+            ):
                 yield function.name, node.attr
 
 
 def test_every_step_that_can_be_struck_is_struck(taken: Taken) -> None:
     """The enumerations strike at all steps of all operations; so it is enough that some operation takes each."""
-    all_steps = set(list_steps(Path(atomic.__file__).read_text()))
-    missing = all_steps - taken.steps - AFTER_A_FAILURE - AFTER_A_KILL
-    assert not missing, "no operation takes these steps of disk/atomic.py: %s" % sorted(missing)
+    all_steps = {step for path in WRITERS for step in list_steps(Path(path).read_text())}
+    missing = all_steps - taken.steps - AFTER_A_FAILURE - AFTER_A_KILL - FOR_DAMAGE
+    assert not missing, "no operation takes these steps of disk/atomic.py and in_place.py: %s" % sorted(missing)
     assert taken.steps <= all_steps
-    assert all_steps >= AFTER_A_FAILURE | AFTER_A_KILL
+    assert all_steps >= AFTER_A_FAILURE | AFTER_A_KILL | FOR_DAMAGE
 
 
 def test_what_is_new_is_found(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:

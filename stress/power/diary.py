@@ -9,12 +9,13 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, run_stack
 from mini_mlflow.disk import atomic
+from mini_mlflow.upkeep import repair
 from stress.power.processes import Killed, SimulatedProcess, kill_at
 from stress.power.recorded_disk import RecordedDisk
 from stress.power.replacing import replaced
 
 RUN_ID, RUN_NAME = "r", "power"
-RUNNING, FINISHED = "RUNNING", "FINISHED"
+RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
 
 DONE, CUT_SHORT, REFUSED = "done", "cut short", "refused"
 
@@ -116,6 +117,16 @@ class Diary:
 
     def end(self, status: str = FINISHED) -> None:
         self._make(lambda: self.run.end(status), Call(0, 0, "turn", value=status))
+
+    def repair(self) -> None:
+        """The tree is repaired, and the run whose owner was killed has ended."""
+
+        def action() -> None:
+            refused = [one for one in repair(self.tracker.runs_dir) if not one.done]
+            if refused:
+                raise OSError(errno.EIO, str(refused), self.tracker.runs_dir)
+
+        self._make(action, Call(0, 0, "turn", value=FAILED))
 
     # -- with a fault ------------------------------------------------------------------------------------------
 

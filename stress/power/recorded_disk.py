@@ -154,6 +154,11 @@ class RecordedDisk:
             self._name(source, None, step)
             self._name(target, inode, step)
 
+    def link(self, source: str, target: str) -> None:
+        with self._next_step("link", target) as step:
+            os.link(source, target)
+            self._name(target, self._find(source), step)
+
     def unlink(self, path: str) -> None:
         with self._next_step("unlink", path) as step:
             os.unlink(path)

@@ -100,6 +100,23 @@ def kills(diary: Diary, dice: random.Random) -> None:
     diary.end()
 
 
+def repairs(diary: Diary, dice: random.Random) -> None:
+    """A process is killed in a call, another one while it repairs, a third repairs, and the run is resumed; twice."""
+    for number in range(2):
+        diary.start()
+        diary.params(lr=number)
+        for _ in range(5):
+            diary.metrics("loss", "acc")
+        diary.killed_during(diary.flush, at=dice.randrange(1, 40))
+        diary.switch_to(SimulatedProcess(pid=3000 + number))
+        diary.killed_during(diary.repair, at=dice.randrange(1, 60))
+        diary.switch_to(SimulatedProcess(pid=4000 + number))
+        diary.repair()
+        diary.start()
+        diary.metrics("loss", "new")
+        diary.end()
+
+
 def failing_disk(diary: Diary, dice: random.Random) -> None:
     """Ends that a failing disk takes back, flushes and log calls that it refuses; the run goes on each time."""
     diary.start()
@@ -161,7 +178,8 @@ def go_on(diary: Diary) -> None:
 
 
 WORKLOADS: Dict[str, Workload] = {
-    workload.__name__: workload for workload in (several_lives, batches, two_processes, kills, failing_disk, anything)
+    workload.__name__: workload
+    for workload in (several_lives, batches, two_processes, kills, repairs, failing_disk, anything)
 }
 
 #: How documents are kept up to date: rewritten at each call, left to flush and end, or folded at each fifth commit.

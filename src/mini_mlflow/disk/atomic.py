@@ -25,7 +25,7 @@ import itertools
 import os
 import stat
 from contextlib import contextmanager
-from typing import Callable, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
 from mini_mlflow.errors import OutsideTreeError
@@ -161,7 +161,7 @@ def sync_file(path: str) -> None:
     _sync(path, _SYNCED)
 
 
-def sync_folder(path: str, missing_ok: bool = False) -> None:
+def sync_folder(path: str, missing_ok: bool = False) -> bool:
     """The names in the folder ``path`` are on the medium: renames and removals in it survive a power cut.
 
     Args:
@@ -169,14 +169,16 @@ def sync_folder(path: str, missing_ok: bool = False) -> None:
         missing_ok: nothing happens if there is no such folder.
 
     Raises:
-        OSError: with ``filename`` set. Silently nothing where the system cannot sync folders (Windows).
+        OSError: with ``filename`` set. Returns False, with nothing done, where folders cannot be synced (Windows).
     """
     if _CAN_SYNC_FOLDERS:
         try:
             _sync(path, os.O_RDONLY | _FOLDER)
+            return True
         except OSError as error:
             if error.errno not in _NO_FOLDER_SYNC and not (missing_ok and error.errno == errno.ENOENT):
                 raise
+    return False
 
 
 def _sync(path: str, flags: int) -> None:
@@ -236,6 +238,11 @@ def open_lock_file(path: str) -> int:
         OSError: with ``filename`` set; ELOOP if a symbolic link stands there.
     """
     return os.open(path, _LOCK_FILE, 0o666)
+
+
+def get_os() -> Any:
+    """The module ``os``, or what a test has put in its place here: `disk.in_place` goes through it too."""
+    return os
 
 
 def name_temporary(folder: str) -> str:

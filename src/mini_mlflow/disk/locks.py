@@ -40,6 +40,7 @@ _HELD_ELSEWHERE = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 # From 3.30 on filelock locks a descriptor of ours, in 5 us. Its FileLock would cost 100 there, more than all the rest
 # of a commit. The versions for Python 3.7 to 3.9 have FileLock alone: see _KeptFileLock.
+FILELOCK_VERSION = str(getattr(filelock, "__version__", "unknown"))
 _lock_descriptor: Any = getattr(filelock, "lock_descriptor", None)
 _unlock_descriptor: Any = getattr(filelock, "unlock_descriptor", None)
 

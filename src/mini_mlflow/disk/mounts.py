@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Dict
+import re
+from typing import Dict, Iterator, NamedTuple, Optional
 
 #: Where a client may answer stat(2) from its cache, as named in /proc/self/mountinfo.
 _NETWORK_TYPES = frozenset(
@@ -12,6 +13,29 @@ _NETWORK_TYPES = frozenset(
 )
 
 _known: Dict[str, bool] = {}
+_MOUNTS = "/proc/self/mountinfo"
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """A line of ``/proc/self/mountinfo``.
+
+    Attributes:
+        device: major and minor number, ``8:1``.
+        point: where it is mounted.
+        kind: the file system's type, ``ext4``.
+        options: all of its options.
+    """
+
+    device: str
+    point: str
+    kind: str
+    options: str
+
+    @property
+    def is_network(self) -> bool:
+        """Whether other hosts change the file system too."""
+        return self.kind in _NETWORK_TYPES
 
 
 def is_network_file_system(path: str) -> bool:
@@ -27,13 +51,30 @@ def is_network_file_system(path: str) -> bool:
 def _look_up(path: str) -> bool:
     try:
         device = os.stat(path).st_dev
-        with open("/proc/self/mountinfo", "rb") as mounts:
-            lines = mounts.read().decode("utf-8", "replace").splitlines()
+        mounts = list(_iter_mounts())
     except OSError:
         return False
     number = "%d:%d" % (os.major(device), os.minor(device))
+    return next((mount.is_network for mount in mounts if mount.device == number), False)
+
+
+def find_mount(path: str) -> Optional[Mount]:
+    """The mount that ``path`` is on; None where the system does not tell."""
+    real = os.path.realpath(path)
+    try:
+        mounts = [mount for mount in _iter_mounts() if (real + "/").startswith(mount.point.rstrip("/") + "/")]
+    except OSError:
+        return None
+    # Of several at one place, the last is on top.
+    return max(enumerate(mounts), key=lambda pair: (len(pair[1].point), pair[0]))[1] if mounts else None
+
+
+def _iter_mounts() -> Iterator[Mount]:
+    with open(_MOUNTS, "rb") as file:
+        lines = file.read().decode("utf-8", "replace").splitlines()
     for line in lines:
         fields = line.split(" ")
-        if len(fields) > 6 and fields[2] == number and "-" in fields:
-            return fields[fields.index("-") + 1] in _NETWORK_TYPES
-    return False
+        if len(fields) > 6 and "-" in fields:
+            rest = fields[fields.index("-") + 1 :]
+            point = _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), fields[4])
+            yield Mount(fields[2], point, rest[0], ",".join([fields[5], *rest[2:]]))

@@ -131,6 +131,20 @@ def _scan(yaml: Any, text: str, path: str) -> Iterator[Any]:
         raise DamagedFileError(path, "is not YAML: %s" % str(error).partition("\n")[0]) from None
 
 
+def salvage_meta(data: bytes) -> Dict[str, Any]:
+    """What can still be read of a damaged ``meta.yaml`` that we wrote: its whole lines of one scalar each."""
+    found: Dict[str, Any] = {}
+    for line in data.decode("utf-8", "replace").split("\n")[:-1]:
+        match = _LINE.match(line)
+        try:
+            value = json.loads(match.group(2)) if match is not None else []
+        except (ValueError, RecursionError):
+            continue
+        if match is not None and not isinstance(value, (list, dict)) and "\ufffd" not in line:
+            found[match.group(1)] = value
+    return found
+
+
 def _to_text(value: Any) -> Any:
     if isinstance(value, datetime):
         # PyYAML gives a time without an offset as it stands, which means UTC.
