@@ -248,9 +248,9 @@ def test_verify_tells_damage_and_says_so_by_its_code(tree: Path) -> None:
     (tree / "0" / "foreign").write_text("")
     done = call("verify")
     assert done.code == NO
-    assert [line.split()[:3] for line in done.lines[1:]] == [
-        ["damage", "torn-document", "0/aaa1/params/lr.json"],
-        ["notice", "foreign-file", "0/foreign"],
+    assert [line.split()[:3] for line in done.lines] == [
+        ["damage", "torn-document", "0/aaa1/params/lr.json:"],
+        ["notice", "foreign-file", "0/foreign:"],
     ]
     assert done.err.endswith(": 1 of severity damage, 1 of severity notice\n")
     findings = call("verify", "--json").objects
@@ -267,7 +267,10 @@ def test_verify_is_strict_when_asked(tree: Path) -> None:
 
 # -- how it fails --------------------------------------------------------------------------------------------------
 
-ON_A_TREE = [["show", "x"], ["history", "x", "loss"], ["watch", "--once"], ["verify"]]
+ON_A_TREE = [
+    ["ls"], ["show", "x"], ["best", "x"], ["compare", "x", "y"], ["history", "x", "loss"], ["watch", "--once"],
+    ["export"], ["verify"], ["repair"], ["doctor"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("argv", ON_A_TREE, ids=lambda argv: argv[0])

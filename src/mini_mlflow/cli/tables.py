@@ -6,7 +6,7 @@ On a terminal a table is cut to its width, the widest of the columns that may be
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from mini_mlflow.cli.terminal import Output
 from mini_mlflow.cli.text import cut, pad, printable, width_of
@@ -109,3 +109,9 @@ def fit(widths: Sequence[int], columns: Sequence[Column], available: Optional[in
         fitted[index] -= taken
         excess -= taken
     return fitted
+
+
+def write_verdict(output: Output, word: str, colours: Mapping[str, str], text: str) -> None:
+    """One of a few words, in its colour, and what there is to say, on a line that is never cut: it may hold advice."""
+    word = pad(word, max(map(len, colours)))
+    output.line("%s  %s" % (output.paint(word, colours.get(word.rstrip(), "")), printable(text)))

@@ -9,15 +9,9 @@ from typing import Any, Iterator
 from mini_mlflow.cli.command import Command, Request
 from mini_mlflow.cli.exit_codes import DONE, NO
 from mini_mlflow.cli.progress import Progress
-from mini_mlflow.cli.tables import Column, Row
+from mini_mlflow.cli.tables import write_verdict
 
 COLOURS = {"damage": "red", "leftover": "yellow", "notice": "dim"}
-_COLUMNS = (
-    Column("severity", colour=lambda text: COLOURS.get(text, "")),
-    Column("rule"),
-    Column("path", may_be_cut=True),
-    Column("message", may_be_cut=True),
-)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +22,12 @@ def _execute(request: Request) -> int:
     from mini_mlflow.upkeep import DAMAGE
 
     findings = sorted(_find(request))
-    request.answer(findings, _COLUMNS, _row_of)
+    for finding in findings:
+        if request.as_json:
+            request.write_json(finding._asdict())
+        else:
+            text = "%s  %s: %s" % (finding.rule, finding.path, finding.message)
+            write_verdict(request.output, finding.severity, COLOURS, text)
     counts = collections.Counter(finding.severity for finding in findings)
     told = ", ".join("%d of severity %s" % (counts[severity], severity) for severity in COLOURS if counts[severity])
     request.output.message("%s: %s" % (request.root, told or "nothing is wrong"))
@@ -36,14 +35,16 @@ def _execute(request: Request) -> int:
 
 
 def _find(request: Request) -> Iterator[Any]:
-    from mini_mlflow.upkeep import iter_findings
+    from mini_mlflow.upkeep.findings import Look
+    from mini_mlflow.upkeep.verify import find_in_run, walk
 
-    with Progress(request.output, "verifying", "findings") as progress:
-        yield from progress.count(iter_findings(request.root))
+    with Progress(request.output, "verifying", "runs") as progress:
 
+        def find(paths: Any, entry: Any) -> Iterator[Any]:
+            yield from find_in_run(paths, entry)
+            progress.step()
 
-def _row_of(finding: Any) -> Row:
-    return finding.severity, finding.rule, finding.path, finding.message
+        yield from walk(Look(request.root), find)
 
 
 VERIFY = Command(
