@@ -1,7 +1,7 @@
 """One reading process: ``python -m stress.reader '<work as JSON>'``.
 
-Its threads list runs, read runs and read histories for as long as others write. Each look is compared with the
-one before; the last one goes into the report, so that the judge can compare it with what the tree holds at the
+Its threads list and search runs, read runs and read histories for as long as others write. Each look is compared with
+the one before; the last one goes into the report, so that the judge can compare it with what the tree holds at the
 end. As every look extends the one before, whatever any reader ever saw is judged so, value by value.
 """
 
@@ -120,6 +120,21 @@ class Reading:
         if lost or len(set(listed)) != len(listed):
             self.record.shrunk.append(f"list_runs: {len(listed)} runs, {sorted(lost)[:3]} were listed before")
         self._listed = listed
+        if self._random.random() < 0.5:
+            self._look_at_search()
+
+    def _look_at_search(self) -> None:
+        """What is listed is found, once each, with params that are whole."""
+        found = {run.run_id: run for run in self._tracker.search_runs("status != 'NONE'", ["metrics.m0 DESC", "name"])}
+        self.record.reads += 1
+        lost = set(self._listed) - set(found)
+        if lost:
+            self.record.shrunk.append(f"search_runs: {len(found)} runs, without {sorted(lost)[:3]}, listed before")
+        for run in found.values():
+            if self._nobody_dies and run.status == "CRASHED":
+                self.record.declared_dead.append(f"run {run.run_id} was found as CRASHED, and nobody had died")
+            if not all(_is_whole(value) for value in run.params.values()):
+                self.record.torn.append(f"run {run.run_id}: found with params {str(run.params)[:80]}")
 
     def _look_at_run(self, run_id: str) -> None:
         promised = self._promised(run_id)

@@ -70,7 +70,9 @@ def test_what_differs_stands_apart_from_what_is_equal(tracker: ExperimentTracker
 def test_one_and_true_differ_and_one_and_one_point_zero_do_not(tracker: ExperimentTracker) -> None:
     make(tracker, "one", [], a=1, b=1, c=[True], d=math.nan, e="1")
     make(tracker, "two", [], a=True, b=1.0, c=[True], d=math.nan, e=1)
-    assert list(tracker.compare(["one", "two"]).differing["params"]) == ["a", "e"]
+    found = tracker.compare(["one", "two"])
+    assert list(found.differing["params"]) == ["a", "e"]
+    assert "'e': ('1', 1)" in repr(found)
 
 
 def test_metrics_stand_beside_each_other(tracker: ExperimentTracker) -> None:
@@ -120,11 +122,11 @@ def test_where_curves_part() -> None:
 
 def test_table_shows_what_differs_and_on_request_what_is_equal(tracker: ExperimentTracker) -> None:
     make(tracker, "one", [3.0, 2.0], lr=0.1, opt="adam", path="/a/rather/long/way/down/to/the/data/of/set-1")
-    make(tracker, "two", [3.0, 1.0], lr=0.2, opt="adam", path="/a/rather/long/way/down/to/the/data/of/set-2")
+    make(tracker, "two", [3.0, 1.0], lr="a\nb", opt="adam", path="/a/rather/long/way/down/to/the/data/of/set-2")
     table = str(tracker.compare(["one", "two"]))
     rows = [line.split() for line in table.splitlines()]
     assert rows[:3] == [["one", "two"], ["ONE", "TWO"], ["params"]]
-    assert ["lr", "0.1", "0.2"] in rows
+    assert ["lr", "0.1", "a", "b"] in rows
     assert ["loss", "2", "1", "from", "step", "1"] in rows
     assert ["max", "3", "3"] in rows
     assert "adam" not in table

@@ -281,11 +281,23 @@ def test_damaged_run_hides_no_other(tracker: ExperimentTracker, damage: bytes) -
 
 
 @pytest.mark.damaged_tree
+def test_damaged_metadata_of_a_snapshot_are_read_from_elsewhere(tracker: ExperimentTracker) -> None:
+    snapshot = folder_of(tracker, "r1") / "snapshot.json"
+    snapshot.write_bytes(snapshot.read_bytes().replace(b'"name": "odd"', b'"name": odd'))
+    with pytest.warns(DamagedFileWarning, match=r"r1.snapshot\.json"):
+        assert ids(tracker.search_runs("name = 'odd'")) == ["r3", "r1"]
+    Path(tracker.runs_dir, "0", "experiment.yaml").write_bytes(b"[")
+    with pytest.warns(DamagedFileWarning, match=r"experiment\.yaml"), pytest.raises(InvalidValueError):
+        tracker.search_runs(experiment_names="vision")
+
+
+@pytest.mark.damaged_tree
 def test_what_is_no_run_or_a_link_is_not_found(tracker: ExperimentTracker, tmp_path: Path) -> None:
     (Path(tracker.runs_dir) / "notes").mkdir()
     (Path(tracker.runs_dir) / "007").mkdir()
     (Path(tracker.runs_dir) / "9").symlink_to(Path(tracker.runs_dir, "5"), target_is_directory=True)
     folder_of(tracker, "empty").mkdir()
+    folder_of(tracker, "a:b").mkdir()
     (folder_of(tracker, "notes.txt")).write_text("x")
     with pytest.warns(DamagedFileWarning, match="9 is a symbolic link"):
         assert len(tracker.search_runs(search_all_experiments=True)) == 6

@@ -192,6 +192,18 @@ def test_held_folder_is_the_one_that_stood_there(tmp_path: Path) -> None:
         pass
 
 
+def test_without_such_paths_a_folder_is_read_by_its_name(tmp_path: Path, monkeypatch: Any) -> None:
+    """Where there is no /proc, and on systems that open no folders."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "isdir", lambda path: False)
+        with regular.held_folder(str(tmp_path)) as held:
+            assert held == str(tmp_path)
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    with regular.held_folder(str(tmp_path / "missing")) as held:
+        assert held == str(tmp_path / "missing")
+    assert regular.name_held("/proc/self/fd/98765/x") == "/proc/self/fd/98765/x"
+
+
 # -- many at once --------------------------------------------------------------------------------------------------
 
 ROUNDS = 8

@@ -86,6 +86,14 @@ def test_damaged_part_is_told_and_the_others_are_read(name: str) -> None:
             assert parse_part(lines, other, "x")
 
 
+def test_summary_in_another_spelling_is_left_to_a_parser_of_all() -> None:
+    """Without the space that we put there, say; the metric is there all the same."""
+    lines = split_snapshot(make({"name": "x"}, {}, {}, {"acc": [1.0], "loss": [2.0]}).replace(b', "loss"', b',"loss"'))
+    assert lines is not None
+    assert find_summary(lines, "loss") is None
+    assert parse_part(lines, METRICS, "x")["loss"]["value"] == 2.0
+
+
 def test_summary_that_is_damaged_is_not_found() -> None:
     for damage in (b'"step": x', b'"step": 1.5', b'"step": {'):
         lines = split_snapshot(WHOLE.replace(b'"step": 1', damage))

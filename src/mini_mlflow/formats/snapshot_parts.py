@@ -73,10 +73,10 @@ def find_summary(lines: List[bytes], key: str) -> Optional[Dict[str, Any]]:
     try:
         # A key may hold a brace, a summary of ours holds none but its own.
         end = line.index(b"}", start + len(mark)) + 1
-        summary = _decode(line[start + len(mark) - len(_VALUE) : end].decode("utf-8"))
+        summary: Dict[str, Any] = _decode(line[start + len(mark) - len(_VALUE) : end].decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    return summary if isinstance(summary, dict) and are_summaries((summary,)) else None
+    return summary if are_summaries((summary,)) else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -88,9 +88,8 @@ def _parse_line(lines: List[bytes], name: str, path: str) -> Dict[str, Any]:
     # Behind the name and its colon, before the comma or the last brace.
     line = lines[_NUMBERS[name]]
     try:
-        part = _decode(line[len(name) + 4 : -1].decode("utf-8"))
+        # It begins with a brace, as `split_snapshot` has seen, so it is an object or no JSON.
+        part: Dict[str, Any] = _decode(line[len(name) + 4 : -1].decode("utf-8"))
+        return part
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(path, "has %s that are not JSON: %s" % (name, error)) from None
-    if not isinstance(part, dict):
-        raise DamagedFileError(path, "has no object for its %s" % name)
-    return part

@@ -41,16 +41,20 @@ def _metrics(metrics: Dict[str, Any]) -> Iterator[Row]:
     for key, metric in metrics.items():
         parting = metric["parts_at"]
         note = () if parting is None else ("from step %d" % parting,)
-        yield (_INDENT + _short(key, _WIDEST), *map(_cell, metric["last"]), *note)
+        yield (_INDENT + _short(key, _WIDEST), *map(_number, metric["last"]), *note)
         for name in ("min", "max"):
-            yield (_INDENT * 2 + name, *map(_cell, metric[name]))
+            yield (_INDENT * 2 + name, *map(_number, metric[name]))
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return _NONE
-    text = "%.6g" % value if isinstance(value, float) else str(value)
-    return _short(" ".join(text.split()) if not text.isprintable() else text, _WIDEST)
+    text = str(value)
+    return _short(text if text.isprintable() else " ".join(text.split()), _WIDEST)
+
+
+def _number(value: Any) -> str:
+    return "%.6g" % value if isinstance(value, float) else _cell(value)
 
 
 def _short(text: str, limit: int) -> str:

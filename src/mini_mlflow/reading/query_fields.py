@@ -66,14 +66,12 @@ def find_field(kind: str, key: str) -> Tuple[Optional[Field], str]:
 
 
 def to_time_ms(value: Any) -> Any:
-    """Milliseconds since the epoch of a number of them, or of an ISO 8601 time in UTC; None for anything else.
+    """Milliseconds since the epoch of a number of them, or of a text that is an ISO 8601 time in UTC; None of another.
 
     A date stands for its midnight, and seconds may be left out.
     """
     if isinstance(value, (int, float)):
         return value
-    if not isinstance(value, str):
-        return None
     if _DAY.match(value):
         value += "T00:00"
     return iso_to_ms(value + ":00" if _MINUTE.match(value) else value)
