@@ -6,6 +6,7 @@ import re
 from typing import Any, List, Optional, Sequence
 
 from mini_mlflow.cli.command import Request
+from mini_mlflow.cli.progress import Progress
 
 # As much of an id that was drawn as names the run in nearly every tree.
 _DRAWN_ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -40,6 +41,14 @@ def chosen_experiments(request: Request) -> Optional[Sequence[int]]:
     for text in chosen:
         found += check_experiment_ids(text) if text.isdecimal() else find_experiments(request.root, text)
     return list(dict.fromkeys(found))
+
+
+def search(request: Request, query: Any) -> Any:
+    """What a query finds in the experiments that the command line keeps to, with a line of progress meanwhile."""
+    from mini_mlflow.reading.search import search_runs
+
+    with Progress(request.output, "searching", "runs") as progress:
+        return search_runs(request.root, query, chosen_experiments(request), progress.step_if_shown)
 
 
 def shorten_id(request: Request, run_id: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, Iterator, List, Sequence
 
-from mini_mlflow.cli.addressing import chosen_experiments
+from mini_mlflow.cli.addressing import search
 from mini_mlflow.cli.command import Command, CommandError, Request, add_experiments
 from mini_mlflow.cli.exit_codes import DONE
 from mini_mlflow.cli.progress import Progress
@@ -35,12 +35,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _execute(request: Request) -> int:
-    from mini_mlflow.reading.search import parse_query, search_runs
+    from mini_mlflow.reading.search import parse_query
 
     wanted = request.arguments.format or ("jsonl" if request.as_json else "csv")
     if wanted == "parquet" and request.output.is_terminal:
         raise CommandError("Parquet is nothing for a terminal: redirect it, as in `mini-mlflow export > x.parquet`")
-    runs = search_runs(request.root, parse_query(request.arguments.filter), chosen_experiments(request))
+    runs = search(request, parse_query(request.arguments.filter))
     write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[wanted]
     with Progress(request.output, "exporting", "runs", len(runs)) as progress:
         write(request, runs, progress.count(runs))

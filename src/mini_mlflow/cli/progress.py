@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Iterable, Iterator, Optional, Type, TypeVar
+from typing import Callable, Iterable, Iterator, Optional, Type, TypeVar
 
 from mini_mlflow.cli.terminal import Output
 
@@ -38,6 +38,11 @@ class Progress:
         traceback: Optional[TracebackType],
     ) -> None:
         self._output.draw_over("")
+
+    @property
+    def step_if_shown(self) -> Optional[Callable[[], None]]:
+        """`step`, for what is done a hundred thousand times; None where nobody would see it."""
+        return self.step if self._output.shows_progress else None
 
     def step(self, count: int = 1) -> None:
         """So many more are done."""

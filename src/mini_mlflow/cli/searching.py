@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any, Callable, List, Mapping, Tuple
 
-from mini_mlflow.cli.addressing import chosen_experiments, shorten_id
+from mini_mlflow.cli.addressing import chosen_experiments, search, shorten_id
 from mini_mlflow.cli.command import Command, Request, UsageError, add_experiments, positive
 from mini_mlflow.cli.exit_codes import DONE, NO
 from mini_mlflow.cli.figures import colour_of_status, show_duration, show_number, show_time, show_value
+from mini_mlflow.cli.progress import Progress
 from mini_mlflow.cli.tables import Column, write_table
 
 _STANDARD = ("run_id", "experiment_id", "name", "status", "start_time", "duration")
@@ -55,12 +56,12 @@ def _add_listing(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(request: Request) -> int:
-    from mini_mlflow.reading.search import parse_query, search_runs
+    from mini_mlflow.reading.search import parse_query
 
     arguments = request.arguments
     chosen = [_column(request, name) for name in arguments.columns or _STANDARD]
     query = parse_query(arguments.filter, arguments.order_by, arguments.limit)
-    runs = search_runs(request.root, query, chosen_experiments(request))
+    runs = search(request, query)
     if arguments.ids:
         write_ids(request, (run.run_id for run in runs))
     elif request.as_json:
@@ -148,7 +149,10 @@ def _find_best(request: Request) -> int:
 
     arguments = request.arguments
     matches = parse_query(arguments.filter).matches
-    run = best_run(request.root, arguments.metric, not arguments.min, matches, chosen_experiments(request))
+    chosen = chosen_experiments(request)
+    with Progress(request.output, "searching", "runs") as progress:
+        on_run = progress.step_if_shown
+        run = best_run(request.root, arguments.metric, not arguments.min, matches, chosen, on_run)
     if run is None:
         request.output.message("no run has a number as its last value of %r" % arguments.metric)
         return NO
