@@ -65,9 +65,11 @@ def test_closed_pipe_ends_it_quietly(tree: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
 def test_full_disk_below_the_output_is_an_error(tree: Path) -> None:
-    with open("/dev/full", "w") as full:
-        done = run("show", "long", stdout=full)
-    assert (done.returncode, done.stderr) == (FAILED, "mini-mlflow: standard output: No space left on device\n")
+    """Of an output that is larger than a buffer, and of one that is not written before the end."""
+    for argv in (["show", "long"], ["ls", "--ids"]):
+        with open("/dev/full", "w") as full:
+            done = run(*argv, stdout=full)
+        assert (done.returncode, done.stderr) == (FAILED, "mini-mlflow: standard output: No space left on device\n")
 
 
 def on_terminal(argv: List[str], columns: int = 60) -> str:
