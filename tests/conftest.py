@@ -81,6 +81,7 @@ def isolated(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> Iter
         patch.chdir(tmp_path)
         patch.setattr(fluent, "_runs_dir", None)
         patch.setattr(fluent, "_fsync", None)
+        patch.setattr(fluent, "_experiments", {})
         yield
         damaged = request.node.get_closest_marker("damaged_tree") is not None
         _close_runs(give_up=damaged)

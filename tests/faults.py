@@ -19,7 +19,10 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic
-from mini_mlflow.entities import resolve_settings
+from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.entities import RunAddress, resolve_settings
+from mini_mlflow.reading.metric_history import read_history
+from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.run import _reopen
 from mini_mlflow.upkeep import repair
 from stress.power import thresholds
@@ -268,7 +271,10 @@ def seal_early(monkeypatch: Any) -> None:
 
 
 class Stored(NamedTuple):
-    """A run as a reader sees it; ``histories`` are lists of (step, value). A dead owner's RUNNING counts as RUNNING."""
+    """A run as a reader sees it; ``histories`` are lists of (step, value).
+
+    A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
+    """
 
     status: str
     params: Dict[str, Any]
@@ -284,13 +290,24 @@ def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
         run = tracker.get_run(run_id)
     except RunNotFoundError:
         assert run_id not in tracker.list_runs()
-        return None
+        return _read_deleted(tracker, run_id)
     assert run_id in tracker.list_runs()
     histories = {
         key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
     }
     status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
     return Stored(status, run["params"], run["tags"], run["metrics"], histories)
+
+
+def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
+    deleted = [one.run_id for one in tracker.list_deleted_runs()]
+    if run_id not in deleted:
+        return None
+    assert deleted.count(run_id) == 1
+    paths = RunPaths.in_trash(RunAddress(tracker.runs_dir, 0, run_id))
+    run = read_run(paths)
+    histories = {key: [(point.step, point.value) for point in read_history(paths, key)] for key in run.metrics}
+    return Stored("DELETED", run.params, run.tags, run.metrics, histories)
 
 
 def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stored:
@@ -323,9 +340,10 @@ def list_temporaries(root: Any) -> List[str]:
 
 
 def list_litter(root: Any, run_id: str = RUN_ID) -> List[str]:
-    """What must not be there once the run has ended: temporaries, and its log."""
-    log = os.path.join(str(root), "0", run_id, "log")
-    return list_temporaries(root) + ([log] if os.path.lexists(log) else [])
+    """What must not be there once the run has ended: temporaries, its log, and what says that it was deleted."""
+    folder = os.path.join(str(root), "0", run_id)
+    left = [os.path.join(folder, name) for name in ("log", "deleted.json")]
+    return list_temporaries(os.path.dirname(folder)) + [path for path in left if os.path.lexists(path)]
 
 
 # -- the closed set of operations ----------------------------------------------------------------------------------
@@ -352,7 +370,8 @@ class Operation(NamedTuple):
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return not self.name.startswith(("create", "resume", "attach", "repair"))
+        others = ("create", "resume", "attach", "repair", "delete", "restore", "gc", "new")
+        return not self.name.startswith(others)
 
 
 def name_operation(operation: Operation) -> str:
@@ -369,8 +388,10 @@ def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
 
 
 def open_run(root: str) -> Run:
-    """The run: created, attached to, or resumed, without making it active."""
+    """The run: restored, created, attached to, or resumed, without making it active."""
     tracker = ExperimentTracker(runs_dir=root)
+    if RUN_ID in [one.run_id for one in tracker.list_deleted_runs()]:
+        tracker.restore_run(RUN_ID)
     run = tracker.start_run(run_id=RUN_ID, nested=True)
     from mini_mlflow import run_stack
 
@@ -471,6 +492,37 @@ def _ended_behind_its_owner(root: str, stack: ExitStack) -> None:
     Run(run_id=RUN_ID, runs_dir=root).end()
 
 
+def _deleted(root: str, stack: ExitStack) -> None:
+    _ended(root, stack)
+    ExperimentTracker(runs_dir=root).delete_run(RUN_ID)
+
+
+def _deleted_under_its_owner(root: str, stack: ExitStack) -> None:
+    """Another process still holds the owner lock of a run that lies in the trash."""
+    _owned_by_another(root, stack)
+    ExperimentTracker(runs_dir=root).delete_run(RUN_ID)
+
+
+class _NotOpen:
+    """Stands for the open run where an operation leaves none."""
+
+    def is_open(self) -> bool:
+        return False
+
+
+def _with_tracker(action: Callable[[ExperimentTracker], Any]) -> Callable[[str, Optional[Run]], Run]:
+    def act(root: str, run: Optional[Run]) -> Run:
+        action(ExperimentTracker(runs_dir=root))
+        return _NotOpen()  # type: ignore[return-value]
+
+    return act
+
+
+_delete = _with_tracker(lambda tracker: tracker.delete_run(RUN_ID))
+_restore = _with_tracker(lambda tracker: tracker.restore_run(RUN_ID))
+_gc = _with_tracker(lambda tracker: tracker.gc())
+
+
 def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -530,4 +582,12 @@ OPERATIONS = [
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
     Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
     Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
+    Operation("delete", _ended, _delete, refresh=False),
+    Operation("delete, always", _ended, _delete, refresh=False, fsync="always"),
+    Operation("delete a live run", _owned_by_another, _delete, refresh=False),
+    Operation("restore", _deleted, _restore, refresh=False),
+    Operation("restore a live run", _deleted_under_its_owner, _restore, refresh=False),
+    Operation("gc", _deleted, _gc, refresh=False),
+    Operation("gc, never", _deleted, _gc, refresh=False, fsync="never"),
+    Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
 ]

@@ -29,7 +29,7 @@ from faults import (
     set_up,
     with_later_value,
 )
-from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError
+from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError, RunNotFoundError
 from mini_mlflow.disk import regular
 from whole_tree import check_whole_tree
 
@@ -192,16 +192,26 @@ class _OvertakenOs:
         self.count, self.at, self.write = 0, at, write
 
 
+def or_gone(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def look(root: str) -> Any:
+        try:
+            return read(root)
+        except RunNotFoundError:
+            return []
+
+    return look
+
+
 READS = {
-    "run": lambda root: ExperimentTracker(runs_dir=root).get_run(RUN_ID),
-    "history": lambda root: ExperimentTracker(runs_dir=root).get_metric_history(RUN_ID, "loss"),
+    "run": or_gone(lambda root: ExperimentTracker(runs_dir=root).get_run(RUN_ID)),
+    "history": or_gone(lambda root: ExperimentTracker(runs_dir=root).get_metric_history(RUN_ID, "loss")),
     "list": lambda root: ExperimentTracker(runs_dir=root).list_runs(),
 }
 
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize(
-    "operation", [one for one in OPERATIONS if not one.name.startswith("create")], ids=name_operation
+    "operation", [one for one in OPERATIONS if not one.name.startswith(("create", "restore", "gc"))], ids=name_operation
 )
 def test_writer_between_any_two_looks_of_a_reader_shows_before_or_after(
     operation: Operation, read: str, folder: str, monkeypatch: pytest.MonkeyPatch

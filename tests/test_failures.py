@@ -128,7 +128,8 @@ def judge_failed(
         assert isinstance(error, OSError), what
         assert names_a_path_of(root, error), what
         assert seen == before, what
-    if struck.name != "unlink":
+    # What gc could not remove of a run that is gone already is left to the next one.
+    if struck.name != "unlink" and not operation.name.startswith("gc"):
         assert list_temporaries(root) == [], what
     finish(root, run)
     assert read_stored(root) == with_later_value(seen), what

@@ -165,7 +165,9 @@ def test_no_step_of_a_writer_gives_a_finding(
         if run.is_open():
             run.end()
     assert seen == []
-    assert verify(root) == []
+    # The owner of a run that was restored was another process, which is over.
+    left = {"dead-owner"} if operation.name == "restore a live run" else set()
+    assert {finding.rule for finding in verify(root)} == left
 
 
 def write_lives(runs_dir: str, name: str, is_over: Callable[[], bool]) -> None:

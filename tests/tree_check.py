@@ -28,7 +28,9 @@ def find_trees(path: str) -> List[str]:
     for folder, names, files in os.walk(str(path)):
         experiment = os.path.dirname(folder)
         if "meta.yaml" in files and os.path.basename(experiment).isdigit():
-            found.add(os.path.dirname(experiment))
+            # What stands in the trash belongs to the tree above it.
+            tree = os.path.dirname(experiment)
+            found.add(os.path.dirname(tree) if os.path.basename(tree) == ".trash" else tree)
         if ".locks" in names:
             found.add(folder)
     return sorted(found)
@@ -63,9 +65,11 @@ def check_tree(path: str, leftovers: bool = False) -> None:
             if name.startswith(".tmp-") and not leftovers:
                 problems.append("%s: a temporary was left" % os.path.join(folder, name))
     problems += _check_locks(os.path.join(path, ".locks"))
-    for experiment in sorted(os.listdir(path)):
-        folder = os.path.join(path, experiment)
-        if experiment.isdigit() and os.path.isdir(folder):
+    trash = os.path.join(path, ".trash")
+    folders = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    folders += [os.path.join(trash, name) for name in sorted(os.listdir(trash))] if os.path.isdir(trash) else []
+    for folder in folders:
+        if os.path.basename(folder).isdigit() and os.path.isdir(folder):
             for run_id in sorted(os.listdir(folder)):
                 if os.path.exists(os.path.join(folder, run_id, "meta.yaml")):
                     problems += _check_run(os.path.join(folder, run_id), leftovers)

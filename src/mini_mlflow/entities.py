@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
 
@@ -38,6 +38,38 @@ class Point(NamedTuple):
     step: int
     value: float
     timestamp: int
+
+
+class Experiment(NamedTuple):
+    """An experiment as a reader sees it.
+
+    Attributes:
+        experiment_id: its folder's name.
+        name: unique in the tree; None if it has none: runs were started under the number alone.
+        tags: key to value.
+        creation_time: when the name was given, ISO 8601 in UTC; None if it has none, and for "Default".
+    """
+
+    experiment_id: int
+    name: Optional[str]
+    tags: Dict[str, Any]
+    creation_time: Optional[str]
+
+
+class DeletedRun(NamedTuple):
+    """A run in the trash.
+
+    Attributes:
+        deleted_at: ISO 8601 in UTC; None if the file that says so cannot be read.
+        name, status, start_time: as in its metadata, the status as it is stored; None where that cannot be read.
+    """
+
+    run_id: str
+    experiment_id: int
+    deleted_at: Optional[str]
+    name: Optional[str] = None
+    status: Optional[str] = None
+    start_time: Optional[str] = None
 
 
 class RunAddress(NamedTuple):

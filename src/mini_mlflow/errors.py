@@ -25,6 +25,10 @@ class RunEndedError(MiniMlflowError, ValueError, RuntimeError):
     """The run has ended, here or in another process; nothing was stored."""
 
 
+class RunDeletedError(RunEndedError, LookupError):
+    """The run lies in the trash; nothing was stored. Once it is restored, the same `Run` logs again."""
+
+
 class InvalidKeyError(MiniMlflowError, ValueError):
     """A key or an id that cannot become a file name everywhere; nothing was stored."""
 
@@ -69,6 +73,22 @@ class InvalidFilterError(MiniMlflowError, ValueError):
 
 class MissingExtraError(MiniMlflowError, ImportError):
     """A package that this call needs is not installed; the message says how to get it. Nothing else was done."""
+
+
+class RunExistsError(MiniMlflowError, FileExistsError):
+    """A run of that id stands where another one was to go; both are as they were."""
+
+
+class ExperimentNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
+    """There is no such experiment in the tree."""
+
+
+class ExperimentExistsError(MiniMlflowError, FileExistsError, ValueError):
+    """The tree has an experiment of that name; nothing was made."""
+
+
+class TreeBusyError(MiniMlflowError, RuntimeError):
+    """A signal handler wants what the code that it interrupted is in the middle of; nothing was changed."""
 
 
 class LockTimeout(MiniMlflowError, TimeoutError):

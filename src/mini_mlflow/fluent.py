@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mini_mlflow import active
 from mini_mlflow.disk.layout import resolve_root
-from mini_mlflow.entities import resolve_settings
+from mini_mlflow.entities import Experiment, resolve_settings
 from mini_mlflow.reading.found_run import FoundRuns
 from mini_mlflow.run import Run
 from mini_mlflow.tracker import ExperimentTracker
 from mini_mlflow.tracker_search import LIMIT_RESULTS
 
 _runs_dir: Optional[str] = None
+# What set_experiment chose, by tree: a number means nothing in another one.
+_experiments: Dict[str, int] = {}
 _fsync: Optional[str] = None
 
 
@@ -44,19 +46,28 @@ def set_fsync(fsync: Optional[str]) -> None:
 
 def start_run(
     run_name: Optional[str] = None,
-    experiment_id: Any = 0,
+    experiment_id: Any = None,
     run_id: Optional[str] = None,
     version: Optional[str] = None,
     nested: bool = False,
 ) -> Run:
-    """A run that is this thread's active run from now on. Arguments and errors as `ExperimentTracker.start_run`."""
+    """A run that is this thread's active run from now on. Arguments and errors as `ExperimentTracker.start_run`.
+
+    ``experiment_id`` None is the one of `set_experiment`, else 0.
+    """
     root = _root()
-    wish = active.Wish(run_name, experiment_id, run_id, version, nested)
-    return active.start(root, wish, resolve_settings(_fsync))
+    number = _experiments.get(root, 0) if experiment_id is None else experiment_id
+    return active.start(root, active.Wish(run_name, number, run_id, version, nested), resolve_settings(_fsync))
 
 
 def _root() -> str:
     return _runs_dir or resolve_root(os.environ.get("MINI_MLFLOW_RUNS_DIR") or "mlruns")
+
+
+def _tracker() -> ExperimentTracker:
+    """A tracker for what these functions do: in their tree, and in the experiment of `set_experiment`."""
+    root = _root()
+    return ExperimentTracker(experiment_id=_experiments.get(root, 0), runs_dir=root, fsync=_fsync)
 
 
 def search_runs(
@@ -68,8 +79,8 @@ def search_runs(
     experiment_names: Any = None,
     search_all_experiments: bool = False,
 ) -> FoundRuns:
-    """`ExperimentTracker.search_runs` in the tree of `start_run`; in experiment 0, if none is named."""
-    return ExperimentTracker(runs_dir=_root()).search_runs(
+    """`ExperimentTracker.search_runs` in the tree of `start_run`; where none is named, as `start_run` chooses."""
+    return _tracker().search_runs(
         filter_string,
         order_by,
         max_results,
@@ -122,3 +133,50 @@ def set_tags(tags: Mapping[str, Any]) -> None:
 def flush() -> None:
     """`Run.flush` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
     active.require_run().flush()
+
+
+# -- experiments and the trash -------------------------------------------------------------------------------------
+
+
+def set_experiment(name: Optional[str] = None, experiment_id: Any = None) -> Experiment:
+    """Runs that `start_run` starts from now on, in any thread and in children forked later, go to this experiment.
+
+    It holds for the tree of the moment: after `set_runs_dir` that tree's own choice holds, else experiment 0, and
+    this one again once its tree is back. Arguments and errors as `ExperimentTracker.set_experiment`.
+    """
+    tracker = _tracker()
+    experiment = tracker.set_experiment(name, experiment_id)
+    _experiments[tracker.runs_dir] = experiment.experiment_id
+    return experiment
+
+
+def create_experiment(name: str, tags: Optional[Mapping[str, Any]] = None) -> int:
+    """The id of a new experiment. Arguments and errors as `ExperimentTracker.create_experiment`."""
+    return _tracker().create_experiment(name, tags)
+
+
+def get_experiment(experiment_id: Any) -> Experiment:
+    """The experiment of that id. Raises as `ExperimentTracker.get_experiment`."""
+    return _tracker().get_experiment(experiment_id)
+
+
+def get_experiment_by_name(name: str) -> Optional[Experiment]:
+    """The experiment of that name; None if there is none."""
+    return _tracker().get_experiment_by_name(name)
+
+
+def search_experiments(
+    filter_string: str = "", order_by: Optional[Sequence[str]] = None, max_results: Optional[int] = None
+) -> List[Experiment]:
+    """The experiments that pass the filter. Arguments and errors as `ExperimentTracker.search_experiments`."""
+    return _tracker().search_experiments(filter_string, order_by, max_results)
+
+
+def delete_run(run_id: str, experiment_id: Any = None) -> None:
+    """The run is in the trash. As `ExperimentTracker.delete_run`, in the experiment of `set_experiment`, else 0."""
+    _tracker().delete_run(run_id, experiment_id)
+
+
+def restore_run(run_id: str, experiment_id: Any = None) -> None:
+    """The run is back. As `ExperimentTracker.restore_run`, in the experiment of `set_experiment`, else 0."""
+    _tracker().restore_run(run_id, experiment_id)

@@ -250,8 +250,12 @@ def name_temporary(folder: str) -> str:
     return "%s/%s%d" % (folder, _prefix, _next_serial())
 
 
-def rename_file(path: str, target: str) -> None:
-    """The file ``path`` stands at ``target``. Raises OSError (with ``filename``); it stands where it stood then."""
+def move(path: str, target: str) -> None:
+    """What stood at ``path`` stands at ``target``; a folder goes with all that is in it.
+
+    Raises:
+        OSError: with ``filename`` set; ENOTEMPTY where a folder meets one that holds something. All is as it was.
+    """
     try:
         os.replace(path, target)
     except OSError as error:

@@ -4,12 +4,16 @@
 
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
+    ├── .locks/tree.lock   gc.lock
+    ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
     ├── .quarantine/<time>-<n>/<path in the tree>
-    └── <experiment_id>/<run_id>/
-        ├── meta.yaml   snapshot.json
-        ├── params/<key>.json   tags/<key>.json
-        ├── metrics/<key>.json  metrics/<key>.history/<first>-<last>.jsonl
-        └── log/<number>.json
+    └── <experiment_id>/
+        ├── experiment.yaml
+        └── <run_id>/
+            ├── meta.yaml   snapshot.json
+            ├── params/<key>.json   tags/<key>.json
+            ├── metrics/<key>.json  metrics/<key>.history/<first>-<last>.jsonl
+            └── log/<number>.json
 """
 
 from __future__ import annotations
@@ -35,6 +39,10 @@ QUARANTINE = ".quarantine"
 DOCTOR = TEMPORARY_PREFIX + "doctor-"
 #: The lock that a doctor holds in such a folder while it is at work.
 DOCTOR_LOCK = "alive.lock"
+TRASH = ".trash"
+EXPERIMENT = "experiment.yaml"
+DELETION = "deleted.json"
+TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
 
 # What 0.1.0 took for a key, so far as it can name a file.
 _LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')
@@ -47,6 +55,16 @@ def experiment_folder(root: str, experiment_id: int) -> str:
     return os.path.join(root, str(experiment_id))
 
 
+def experiment_file(root: str, experiment_id: int) -> str:
+    return os.path.join(experiment_folder(root, experiment_id), EXPERIMENT)
+
+
+def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
+    """Where the deleted runs of an experiment stand; None: the folder of all of them."""
+    trash = os.path.join(root, TRASH)
+    return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
+
+
 class RunPaths(NamedTuple):
     """The folder of a run, and what stands in it."""
 
@@ -57,6 +75,19 @@ class RunPaths(NamedTuple):
     def of(cls, address: RunAddress) -> RunPaths:
         # Spelled for each run of a listing, as the paths below are for each document; every system takes a slash.
         return cls(address, "%s/%d/%s" % address)
+
+    @classmethod
+    def in_trash(cls, address: RunAddress) -> RunPaths:
+        """The same once it is deleted: its folder stands elsewhere, its locks do not."""
+        return cls(address, "%s/.trash/%d/%s" % address)
+
+    @property
+    def trashed(self) -> str:
+        return "%s/.trash/%d/%s" % self.address
+
+    @property
+    def deletion(self) -> str:
+        return "%s/deleted.json" % self.folder
 
     @property
     def experiment(self) -> str:

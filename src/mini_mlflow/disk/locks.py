@@ -133,7 +133,7 @@ class KeptLock:
         try:
             if not self._try_native(self._open(temporary)):
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self.path)
-            atomic.rename_file(temporary, self.path)
+            atomic.move(temporary, self.path)
         except BaseException:
             self.close()
             atomic.remove_file(temporary)

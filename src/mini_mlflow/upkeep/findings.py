@@ -26,6 +26,7 @@ _RULES: Dict[str, Tuple[str, str]] = {
         "In a folder that a group may write to, the group may do with each entry what its owner may.",
     ),
     "temporary": (LEFTOVER, "No temporary stands in a run's folders while nobody writes there."),
+    "remains": (LEFTOVER, "No temporary stands in the tree or in the trash while nobody makes an experiment or a gc."),
     "strict-json": (NOTICE, "Files are strict JSON (RFC 8259): no bare NaN or Infinity, no key twice."),
     # Locks
     "lock-not-empty": (NOTICE, "Lock files are empty; nothing is ever written into one."),
@@ -67,6 +68,13 @@ _RULES: Dict[str, Tuple[str, str]] = {
     "snapshot-missing": (LEFTOVER, "A run that has ended has a snapshot (but for those of 0.1.0)."),
     "snapshot-disagrees": (DAMAGE, "The snapshot says what meta.yaml and the documents say."),
     "end-half-done": (LEFTOVER, "A run that has a snapshot is called ended in its meta.yaml too."),
+    # Experiments
+    "torn-experiment": (DAMAGE, "experiment.yaml is whole, and names the experiment in whose folder it stands."),
+    "experiment-twice": (NOTICE, "No two experiments have the same name."),
+    # The trash
+    "deletion-left": (LEFTOVER, "Only a run in the trash says when it was deleted."),
+    "deletion-time": (NOTICE, "A run in the trash says when it was deleted."),
+    "deleted-twice": (NOTICE, "No run stands both in its experiment and in the trash."),
 }
 
 #: Every rule to the sentence that says what holds in a sound tree.

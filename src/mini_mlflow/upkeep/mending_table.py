@@ -75,6 +75,14 @@ def _mend_missing_document(case: Case) -> Plan:
     return mend_history(case) if case.parts[0] == METRICS else mend_missing_value(case)
 
 
+def _leave_to_gc(case: Case) -> Plan:
+    return refuse("run a gc, or make an experiment: it sweeps them", "they may be of one that is at work")
+
+
+def _leave_to_people(case: Case) -> Plan:
+    return refuse("see to it by hand", case.finding.message)
+
+
 MENDINGS: Dict[str, Mending] = {
     "mode-owner": Mending(MODES, mend_mode),
     "mode-group": Mending(MODES, mend_mode),
@@ -84,6 +92,12 @@ MENDINGS: Dict[str, Mending] = {
     "temporary": Mending(ENTRIES, mend_temporary),
     "empty-run": Mending(ENTRIES, mend_empty_run),
     "lock-not-empty": Mending(ENTRIES, mend_filled_lock),
+    "remains": Mending(ENTRIES, _leave_to_gc),
+    "torn-experiment": Mending(ENTRIES, _leave_to_people),
+    "experiment-twice": Mending(ENTRIES, _leave_to_people),
+    "deletion-left": Mending(ENTRIES, _leave_to_people),
+    "deletion-time": Mending(ENTRIES, _leave_to_people),
+    "deleted-twice": Mending(ENTRIES, _leave_to_people),
     "unknown-format": Mending(META, _mend_format),
     "meta-missing": Mending(META, mend_meta),
     "torn-meta": Mending(META, mend_meta),

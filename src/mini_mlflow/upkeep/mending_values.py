@@ -191,8 +191,8 @@ def _rename(case: Case, kind: str, stem: str, key: str) -> None:
         mine, wanted = os.path.join(case.paths.kind_folder(kind), stem + ".history"), case.paths.history_folder(key)
         # First: a document without its sealed files would be one that has lost them.
         if os.path.isdir(mine) and not os.path.lexists(wanted):
-            atomic.rename_file(mine, wanted)
+            atomic.move(mine, wanted)
     path = case.paths.document(kind, key)
-    atomic.rename_file(case.path, path)
+    atomic.move(case.path, path)
     if case.tree.sync:
         atomic.sync_folder(os.path.dirname(path))

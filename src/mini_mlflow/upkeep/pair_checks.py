@@ -102,7 +102,7 @@ def _check_renames(folder: str, other: SecondProcess) -> Check:
     for number in range(_REPLACED):
         atomic.write_file(folder, "replaced", b"%d" % (number % 10) * _BYTES, sync=False)
         atomic.write_file(folder, "new", b"x", sync=False)
-        atomic.rename_file(os.path.join(folder, "new"), os.path.join(folder, "new-%d" % (number % 2)))
+        atomic.move(os.path.join(folder, "new"), os.path.join(folder, "new-%d" % (number % 2)))
     seen = other.ask("stop")
     if seen != "whole":
         message = "another process saw a file %s while it was replaced; keep the tree on a local disk" % seen

@@ -42,7 +42,7 @@ class Quarantine:
         """
         target = self._prepare(path)
         try:
-            atomic.rename_file(path, target)
+            atomic.move(path, target)
             self._sync_way(target)
             if self._sync:
                 atomic.sync_folder(os.path.dirname(path), missing_ok=True)

@@ -9,10 +9,11 @@ not do. `upkeep.verify` looks twice.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Hashable, Optional, Set, Tuple
 
 from mini_mlflow.disk.keys import quote_key
-from mini_mlflow.disk.layout import LOG, META, METRICS, PARAMS, SNAPSHOT, TAGS, RunPaths
+from mini_mlflow.disk.layout import DELETION, LOG, META, METRICS, PARAMS, SNAPSHOT, TAGS, RunPaths
 from mini_mlflow.entities import END_STATUSES, FORMAT, RUNNING
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.documents import Snapshot, parse_meta
@@ -61,6 +62,11 @@ class RunLook(Look):
         return SNAPSHOT in self.names or self.meta.get("status") in END_STATUSES
 
     @property
+    def is_deleted(self) -> bool:
+        """It stands in the trash."""
+        return self.paths.folder == self.paths.trashed
+
+    @property
     def is_of_0_1_0(self) -> bool:
         return "format" not in self.meta
 
@@ -74,12 +80,12 @@ def look_at_entries(look: RunLook) -> Set[str]:
     """The run's folder holds what belongs there. Returns the names of the parts that are of the right kind."""
     parts, foreign = set(), []
     for entry in list_entries(look, look.paths.folder):
-        if entry.name not in (META, SNAPSHOT, LOG, *KINDS):
+        if entry.name not in (META, SNAPSHOT, DELETION, LOG, *KINDS):
             if not is_temporary(look, entry):
                 foreign.append(entry)
             continue
         look.names.add(entry.name)
-        if is_file(look, entry) if entry.name in (META, SNAPSHOT) else is_folder(look, entry):
+        if is_file(look, entry) if entry.name in (META, SNAPSHOT, DELETION) else is_folder(look, entry):
             parts.add(entry.name)
     look.is_run = bool(look.names or not foreign)
     if look.is_run:
@@ -114,6 +120,9 @@ def look_at_meta(look: RunLook) -> None:
 
 def _doubt_missing_meta(look: RunLook) -> None:
     folder = look.paths.folder
+    if not os.path.lexists(folder):
+        # Deleted, or restored, since it was listed.
+        return
     if not look.names:
         message = "a writer that was killed while it made the run left it empty; starting a run of that id moves in"
         look.doubt(folder, "empty-run", message)

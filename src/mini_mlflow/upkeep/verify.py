@@ -5,7 +5,7 @@ certain after one look, since files are replaced whole. What rests on several fi
 second look finds it too (`upkeep.confirming`).
 
 Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
-stands in ``.trash`` and ``.quarantine``.
+stands in ``.quarantine``.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -14,18 +14,22 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id
+from mini_mlflow.disk.keys import TEMPORARY_PREFIX, check_experiment_id, check_run_id
 from mini_mlflow.disk.layout import (
     DOCTOR,
     DOCTOR_LOCK,
+    EXPERIMENT,
+    GC_LOCK,
     LOCKS,
     LOG,
     METRICS,
     PARAMS,
     QUARANTINE,
     TAGS,
+    TRASH,
+    TREE_LOCK,
     RunPaths,
     resolve_root,
 )
@@ -35,18 +39,17 @@ from mini_mlflow.errors import InvalidKeyError, InvalidValueError
 from mini_mlflow.upkeep.confirming import iter_confirmed
 from mini_mlflow.upkeep.document_look import look_at_values
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, iter_entries, note_foreign
+from mini_mlflow.upkeep.experiment_look import look_at_name
 from mini_mlflow.upkeep.findings import Finding, Look
 from mini_mlflow.upkeep.log_look import look_at_log, look_for_documents_ahead, look_for_documents_of_log
 from mini_mlflow.upkeep.metric_look import look_at_metrics
 from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
+from mini_mlflow.upkeep.trash_look import iter_remains, look_at_deletion
 
-#: Gives the findings of the run that stands at an entry of its experiment.
+#: Gives the findings of the run that stands at an entry of its experiment, or of the trash.
 FindInRun = Callable[[RunPaths, Entry], Iterator[Finding]]
-
-_TRASH = ".trash"
-_EXPERIMENT = "experiment.yaml"
 
 
 def verify(runs_dir: Any) -> List[Finding]:
@@ -64,23 +67,52 @@ def verify(runs_dir: Any) -> List[Finding]:
 
 def iter_findings(runs_dir: Any) -> Iterator[Finding]:
     """The same, one at a time as they are found, run by run in no order: for trees with much that is wrong."""
-    yield from walk(Look(resolve_root(runs_dir)), find_in_run)
+    yield from walk(Look(resolve_root(runs_dir)), find_in_run, find_in_run)
 
 
-def walk(look: Look, visit: FindInRun) -> Iterator[Finding]:
-    """The findings outside of runs, and of each run what ``visit`` gives. Raises as `verify` does."""
+def walk(look: Look, visit: FindInRun, visit_deleted: Optional[FindInRun] = None) -> Iterator[Finding]:
+    """The findings outside of runs, and of each run what ``visit`` gives. Raises as `verify` does.
+
+    Args:
+        visit_deleted: the same for the runs in the trash; None passes them over.
+    """
     with os.scandir(look.root):
         pass
-    # The tree itself may stand behind a link, as no part of it may.
-    for entry in iter_entries(look, os.path.realpath(look.root)):
-        yield from _find_in_root(look, entry._replace(path=os.path.join(look.root, entry.name)), visit)
+    visits = _Visits(visit, visit_deleted, {})
+    # The tree itself may stand behind a link, as no part of it may. In order, for of two names the first is right.
+    real = os.path.realpath(look.root)
+    for entry in sorted(iter_entries(look, real), key=lambda entry: (len(entry.name), entry.name)):
+        yield from _find_in_root(look, entry._replace(path=os.path.join(look.root, entry.name)), visits)
         yield from look.drain()
+    message = "one that was killed while it made an experiment left it; the next one to make an experiment sweeps it"
+    for finding in iter_remains(Look(real), real, _lock(look.root, TREE_LOCK), message):
+        # A doctor's folder has been looked at by its own lock.
+        if not finding.path.startswith(DOCTOR):
+            yield finding
 
 
-def _find_in_root(look: Look, entry: Entry, visit: FindInRun) -> Iterator[Finding]:
-    if entry.name in (LOCKS, QUARANTINE, _TRASH):
+class _Visits(NamedTuple):
+    """What is asked of runs, and the names of experiments that were met already, with their numbers."""
+
+    of_run: FindInRun
+    of_deleted: Optional[FindInRun]
+    names: Dict[str, int]
+
+
+def _lock(root: str, name: str) -> str:
+    return os.path.join(root, LOCKS, name)
+
+
+def _find_in_root(look: Look, entry: Entry, visits: _Visits) -> Iterator[Finding]:
+    if entry.name.startswith(TEMPORARY_PREFIX):
+        if entry.name.startswith(DOCTOR) and is_held(os.path.join(entry.path, DOCTOR_LOCK)) is not True:
+            look.note(entry.path, "temporary", "a doctor that was killed left it; a repair does away with it")
+        return
+    if entry.name in (LOCKS, QUARANTINE, TRASH):
         if is_folder(look, entry) and entry.name == LOCKS:
             yield from _find_in_locks(look, entry.path)
+        elif entry.name == TRASH and is_folder(look, entry):
+            yield from _find_in_trash(look, entry.path, visits)
         return
     if entry.name.startswith(DOCTOR):
         if is_held(os.path.join(entry.path, DOCTOR_LOCK)) is not True:
@@ -92,12 +124,26 @@ def _find_in_root(look: Look, entry: Entry, visit: FindInRun) -> Iterator[Findin
         note_foreign(look, entry, "a tree")
         return
     if is_folder(look, entry):
-        yield from _find_in_experiment(look, entry.path, experiment_id, visit)
+        yield from _find_in_experiment(look, entry.path, experiment_id, visits)
+
+
+def _find_in_trash(look: Look, folder: str, visits: _Visits) -> Iterator[Finding]:
+    for entry in iter_entries(look, folder):
+        if _is_experiment(entry.name):
+            if is_folder(look, entry):
+                yield from _find_in_experiment(look, entry.path, int(entry.name), visits, deleted=True)
+        elif not entry.name.startswith(TEMPORARY_PREFIX):
+            note_foreign(look, entry, "the trash")
+    yield from iter_remains(
+        look, folder, _lock(look.root, GC_LOCK), "a gc that was cut short left it; the next gc removes it"
+    )
 
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
     for experiment in iter_entries(look, folder):
-        if not _is_experiment(experiment.name):
+        if experiment.name in (TREE_LOCK, GC_LOCK):
+            _look_at_lock(look, experiment)
+        elif not _is_experiment(experiment.name):
             note_foreign(look, experiment, "the folder of locks")
         elif is_folder(look, experiment):
             for entry in iter_entries(look, experiment.path):
@@ -121,18 +167,25 @@ def _look_at_lock(look: Look, entry: Entry) -> None:
         look.note(entry.path, "lock-not-empty", message)
 
 
-def _find_in_experiment(look: Look, folder: str, experiment_id: int, visit: FindInRun) -> Iterator[Finding]:
+def _find_in_experiment(
+    look: Look, folder: str, experiment_id: int, visits: _Visits, deleted: bool = False
+) -> Iterator[Finding]:
     for entry in iter_entries(look, folder):
-        if stat.S_ISREG(entry.mode):
-            if entry.name != _EXPERIMENT:
-                note_foreign(look, entry, "an experiment")
+        if entry.name == EXPERIMENT and not deleted:
+            look_at_name(look, entry, experiment_id, visits.names)
+        elif stat.S_ISREG(entry.mode):
+            note_foreign(look, entry, "an experiment")
         elif is_folder(look, entry):
             try:
                 run_id = check_run_id(entry.name)
             except InvalidKeyError:
                 note_foreign(look, entry, "an experiment (its name is no run id)")
             else:
-                yield from visit(RunPaths.of(RunAddress(look.root, experiment_id, run_id)), entry)
+                address = RunAddress(look.root, experiment_id, run_id)
+                if not deleted:
+                    yield from visits.of_run(RunPaths.of(address), entry)
+                elif visits.of_deleted is not None:
+                    yield from visits.of_deleted(RunPaths.in_trash(address), entry)
         yield from look.drain()
 
 
@@ -156,6 +209,7 @@ def look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     parts = look_at_entries(look)
     if look.is_run:
         look_at_meta(look)
+        look_at_deletion(look)
     if not (look.is_run and look.is_known):
         return look
     look_at_snapshot(look)
@@ -169,5 +223,6 @@ def look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     look_for_documents_of_log(look)
     look_for_documents_ahead(look)
     compare_snapshot(look)
-    look_at_owner(look)
+    if not look.is_deleted:
+        look_at_owner(look)
     return look

@@ -13,18 +13,17 @@ the run was ended and resumed in between.
 
 from __future__ import annotations
 
-import errno
 import os
 import warnings
 from typing import Any, Dict, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import META, SNAPSHOT, RunPaths
+from mini_mlflow.disk.layout import META, SNAPSHOT
 from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import (
     MiniMlflowError,
+    RunDeletedError,
     RunEndedError,
-    RunNotFoundError,
     UnfinishedRunWarning,
 )
 from mini_mlflow.formats.documents import dump_meta
@@ -32,7 +31,7 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
-from mini_mlflow.writing.run_state import last_commit, read_snapshot, read_state
+from mini_mlflow.writing.run_state import explain, last_commit, not_found, read_snapshot, read_state
 from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.snapshots import gather_documents, restore_documents, restore_meta
 
@@ -59,24 +58,19 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
 
     Raises:
         RunNotFoundError: it does not exist and is not to be created; nothing was made.
+        RunDeletedError: it lies in the trash, from where it must be restored or removed first; nothing was made.
         DamagedFileError: its ``meta.yaml`` cannot be read.
         LockTimeout, OSError: the tree is as it was (the lock files may be new).
     """
     run = get_open_run(address, settings)
     if not request.create and not os.path.lexists(run.paths.folder):
-        raise not_found(address)
+        raise explain(run.paths, not_found(address))
     if request.create:
         atomic.create_folders(address.root)
     run.group.run_alone(lambda: _start(run, request))
     if run.is_owner:
         call_at_exit(end_left_open)
     return run
-
-
-def not_found(address: RunAddress) -> RunNotFoundError:
-    """The error that names the run, its experiment and the tree."""
-    folder = RunPaths.of(address).folder
-    return RunNotFoundError(errno.ENOENT, "Run %r not found in experiment %d" % address[2:0:-1], folder)
 
 
 def _start(run: OpenRun, request: StartRequest) -> None:
@@ -194,7 +188,7 @@ def end(run: OpenRun, status: str) -> None:
     """The run has ended with ``status``; what was logged is in its documents and in its snapshot.
 
     Raises:
-        RunEndedError: it had ended already ("already ended").
+        RunEndedError: it had ended already ("already ended"), or (RunDeletedError) lies in the trash.
         LockTimeout, OSError: it has not ended; everything logged is still there, and `end` may be called again.
     """
     if run.ended:
@@ -290,6 +284,9 @@ def end_left_open() -> None:
                 run.give_up_ownership()
             else:
                 end(run, status)
+        except (RunDeletedError, FileNotFoundError):
+            # In the trash, or gone for good: nothing is left to be ended here, and nobody to be warned.
+            run.give_up_ownership()
         except RunEndedError:
             continue
         except (OSError, MiniMlflowError) as error:

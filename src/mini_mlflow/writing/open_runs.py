@@ -18,7 +18,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.entities import RUNNING, UNKNOWN, RunAddress, Settings
-from mini_mlflow.errors import RunEndedError
+from mini_mlflow.errors import RunDeletedError, RunEndedError
 from mini_mlflow.writing import origin
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
@@ -129,6 +129,9 @@ class OpenRun:
     def _let_go_if_ended(self) -> None:
         try:
             meta = read_state(self.paths, self.files.seen)
+        except RunDeletedError:
+            # That is no end: once it is restored, this object logs again.
+            return
         except (OSError, ValueError):
             meta = dict(self.meta, status=UNKNOWN)
         if meta.get("status", RUNNING) != RUNNING:

@@ -29,7 +29,7 @@ from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
 from mini_mlflow.writing.operations import Submission, settle
 from mini_mlflow.writing.pending import dump_first, place_of
 from mini_mlflow.writing.ration import Ration
-from mini_mlflow.writing.run_state import cannot_log, highest_in_documents, read_state
+from mini_mlflow.writing.run_state import cannot_log, explain, highest_in_documents, read_state
 from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.snapshots import gather_documents
 from mini_mlflow.writing.sweeping import sweep
@@ -105,7 +105,7 @@ class RunFiles:
                 file = self._in_flight = self._plan(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what each waiting call must be told
                 self.forget()
-                settle(batch, error)
+                settle(batch, explain(self.paths, error))
                 return
             if generation == self.generation:
                 break
@@ -168,7 +168,7 @@ class RunFiles:
             made = publish(file.folder, file.name, file.data, self.settings.fsync == "always")
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
-            settle(file.batch, error)
+            settle(file.batch, explain(self.paths, error))
         else:
             settle(file.batch, None)
             if file.number is not None:

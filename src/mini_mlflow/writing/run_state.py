@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any, Dict, Mapping, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import LOG, METRICS, PARAMS, TAGS, RunPaths, document_stem
-from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
-from mini_mlflow.errors import DamagedFileError, RunEndedError
+from mini_mlflow.disk.regular import exists, list_folder, read_file, read_first_line
+from mini_mlflow.entities import RunAddress
+from mini_mlflow.errors import DamagedFileError, RunDeletedError, RunEndedError, RunNotFoundError
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_snapshot, parse_value_document
 from mini_mlflow.formats.history import parse_first_line
 from mini_mlflow.writing.seen import Seen
@@ -51,11 +53,35 @@ def read_state(paths: RunPaths, seen: Seen) -> Dict[str, Any]:
     With a snapshot, ``meta.yaml`` is not looked at: its last version need not have survived a power cut.
 
     Raises:
+        RunDeletedError: it is not there, and lies in the trash.
         FileNotFoundError, OutsideTreeError, DamagedFileError: as `check_folders` and `read_meta`.
     """
-    check_folders(paths)
-    snapshot = read_snapshot(paths)
-    return snapshot.metadata if snapshot is not None else read_meta(paths, seen)
+    try:
+        check_folders(paths)
+        snapshot = read_snapshot(paths)
+        return snapshot.metadata if snapshot is not None else read_meta(paths, seen)
+    except FileNotFoundError as error:
+        raise explain(paths, error) from None
+
+
+def not_found(address: RunAddress) -> RunNotFoundError:
+    """The error that names the run, its experiment and the tree, and what helps if it was deleted."""
+    paths = RunPaths.of(address)
+    text = "Run %r not found in experiment %d" % address[2:0:-1]
+    if exists(paths.trashed):
+        text += ": it has been deleted, and restore_run(%r) brings it back" % address.run_id
+    return RunNotFoundError(errno.ENOENT, text, paths.folder)
+
+
+def explain(paths: RunPaths, error: Exception) -> Exception:
+    """``error``; or what the caller must be told instead, if files are missing since the run was deleted."""
+    if isinstance(error, FileNotFoundError) and exists(paths.trashed) and not exists(paths.meta):
+        run_id = paths.address.run_id
+        return RunDeletedError(
+            "Cannot log to run %r: it has been deleted; restore_run(%r) brings it back, gc() removes it for good"
+            % (run_id, run_id)
+        )
+    return error
 
 
 def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:

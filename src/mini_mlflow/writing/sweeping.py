@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Callable
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, PARAMS, TAGS, RunPaths, document_of_history, sealed_range
+from mini_mlflow.disk.layout import DELETION, METRICS, PARAMS, TAGS, RunPaths, document_of_history, sealed_range
 from mini_mlflow.disk.regular import list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, OutsideTreeError
 from mini_mlflow.formats.history import parse_first_line
@@ -17,7 +18,11 @@ def sweep(paths: RunPaths) -> None:
     Raises:
         OSError: a folder cannot be listed; what was found until then is gone.
     """
-    atomic.remove_temporaries(paths.folder, list_folder(paths.folder))
+    names = list_folder(paths.folder)
+    atomic.remove_temporaries(paths.folder, names)
+    if DELETION in names:
+        # Of a deletion that did not come about, or of a restore that was cut short.
+        atomic.remove_file(paths.deletion)
     for kind in (PARAMS, METRICS, TAGS):
         folder = paths.kind_folder(kind)
         names = list_folder(folder)
@@ -41,3 +46,21 @@ def _sweep_history(folder: str, document_path: str) -> None:
         text = sealed_range(name)
         if text and text not in listed:
             atomic.remove_file(os.path.join(folder, name))
+
+
+def remove_tree(path: str) -> None:
+    """Nothing stands at ``path`` any more; what the system refuses to remove is left. Links are not followed.
+
+    For what no run's name leads to any more, so that nobody need be told: the next one to sweep tries again.
+    """
+    for folder, folders, files in os.walk(path, topdown=False):
+        for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+            _try(atomic.remove_file, os.path.join(folder, name))
+        _try(atomic.remove_folder, folder)
+
+
+def _try(remove: Callable[[str], Any], path: str) -> None:
+    try:
+        remove(path)
+    except OSError:
+        pass

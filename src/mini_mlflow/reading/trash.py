@@ -1,0 +1,83 @@
+"""The runs in the trash: which there are and for how long, read without a lock."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Iterator, List, Optional
+
+from mini_mlflow.disk.keys import check_experiment_id, check_run_id
+from mini_mlflow.disk.layout import RunPaths, trash_folder
+from mini_mlflow.disk.regular import read_file, scan_folders
+from mini_mlflow.entities import DeletedRun, RunAddress
+from mini_mlflow.errors import DamagedFileError, InvalidKeyError, InvalidValueError
+from mini_mlflow.formats.deletions import parse_deletion
+from mini_mlflow.formats.times import iso_to_ms
+from mini_mlflow.reading.run_view import read_stored_metadata
+
+
+def list_deleted(root: str, experiment_id: Optional[int] = None) -> List[DeletedRun]:
+    """The runs of an experiment (None: of all) that lie in the trash, the one deleted last first.
+
+    A run of which nothing can be read is among them: it can be restored, and removed.
+
+    Raises:
+        OutsideTreeError, OSError: the trash, or an experiment's part of it, cannot be listed.
+    """
+    found = [one for number in _experiments(root, experiment_id) for one in _in_experiment(root, number)]
+    found.sort(key=lambda one: (one.deleted_at or "", one.run_id), reverse=True)
+    return found
+
+
+def _experiments(root: str, experiment_id: Optional[int]) -> Iterator[int]:
+    for name, _ in scan_folders(trash_folder(root)):
+        try:
+            number = check_experiment_id(name)
+        except InvalidValueError:
+            continue
+        if experiment_id in (None, number):
+            yield number
+
+
+def _in_experiment(root: str, experiment_id: int) -> Iterator[DeletedRun]:
+    for name, is_real in scan_folders(trash_folder(root, experiment_id)):
+        try:
+            paths = RunPaths.in_trash(RunAddress(root, experiment_id, check_run_id(name)))
+        except InvalidKeyError:
+            continue
+        if is_real:
+            yield _read(paths)
+
+
+def _read(paths: RunPaths) -> DeletedRun:
+    try:
+        metadata = read_stored_metadata(paths)
+    except (OSError, DamagedFileError):
+        metadata = {}
+    told = (metadata.get(name) for name in ("name", "status", "start_time"))
+    name, status, start_time = (None if value is None else str(value) for value in told)
+    return DeletedRun(paths.address.run_id, paths.address.experiment_id, _read_time(paths), name, status, start_time)
+
+
+def _read_time(paths: RunPaths) -> Optional[str]:
+    try:
+        return parse_deletion(read_file(paths.deletion), paths.deletion)
+    except (OSError, DamagedFileError):
+        return None
+
+
+def has_lain(root: str, deleted: DeletedRun, seconds: float) -> bool:
+    """Whether the run has lain in the trash for so many seconds; always, for none. False if it is gone meanwhile.
+
+    Where the time of its deletion cannot be read (a power cut with fsync="never", a foreign folder), that of the last
+    change of its folder stands in: the rename that deleted it, or the copying of the tree, which is later.
+    """
+    since_ms = iso_to_ms(deleted.deleted_at)
+    if since_ms is None:
+        address = RunAddress(root, deleted.experiment_id, deleted.run_id)
+        try:
+            since_ms = int(os.lstat(RunPaths.in_trash(address).folder).st_ctime * 1000.0)
+        except FileNotFoundError:
+            return False
+    # The clock may have gone back since: no run has lain there for less than no time.
+    return max(0.0, time.time() - since_ms / 1000.0) >= seconds
