@@ -51,6 +51,7 @@ def _add_listing(parser: argparse.ArgumentParser) -> None:
         help="print exactly the columns named so: metrics.loss, params.lr, tags.stage, an attribute such as name or "
         "version, or duration; --json always has all",
     )
+    parser.add_argument("--deleted", action="store_true", help="the runs in the trash instead, the last deleted first")
     parser.add_argument("--ids", action="store_true", help="print the run ids and nothing else")
     add_experiments(parser)
 
@@ -59,6 +60,8 @@ def _list(request: Request) -> int:
     from mini_mlflow.reading.search import parse_query
 
     arguments = request.arguments
+    if arguments.deleted:
+        return _list_deleted(request)
     chosen = [_column(request, name) for name in arguments.columns or _STANDARD]
     query = parse_query(arguments.filter, arguments.order_by, arguments.limit)
     runs = search(request, query)
@@ -70,6 +73,20 @@ def _list(request: Request) -> int:
             run.forget_parts()
     else:
         _write_runs(request, runs, chosen)
+    return DONE
+
+
+def _list_deleted(request: Request) -> int:
+    from mini_mlflow.cli.trash import find_deleted, write_deleted
+
+    arguments = request.arguments
+    if arguments.filter or arguments.order_by or arguments.columns:
+        raise UsageError("ls --deleted takes no filter, order or columns (see mini-mlflow ls --help)")
+    runs = find_deleted(request)[: arguments.limit]
+    if arguments.ids:
+        write_ids(request, (run.run_id for run in runs))
+    else:
+        write_deleted(request, runs)
     return DONE
 
 
