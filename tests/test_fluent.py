@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
@@ -363,10 +365,31 @@ def test_lock_timeouts_are_finite_and_positive(timeout: Any) -> None:
 
 
 def test_import_is_light() -> None:
-    """``import mini_mlflow`` does not load what only some calls need."""
+    """All of the API does not load what only some calls need; the package alone loads nothing of itself."""
     heavy = ["yaml", "subprocess", "uuid", "numpy", "multiprocessing", "hashlib", "getpass"]
     # What platform and filelock load is not ours to spare (the former loads subprocess on Python 3.7).
     before = "import sys, filelock, platform; before = set(sys.modules)"
-    code = before + "; import mini_mlflow; print(*set(sys.modules) - before)"
-    loaded = run_python(code).stdout.split()
+    code = before + "; import mini_mlflow; print(*set(sys.modules) - before); from mini_mlflow import *"
+    alone, loaded = (
+        line.split() for line in run_python(code + "; print(*set(sys.modules) - before)").stdout.splitlines()
+    )
+    assert [name for name in alone if name.startswith("mini_mlflow.")] == []
+    assert "mini_mlflow.tracker" in loaded
     assert [name for name in heavy if name in loaded] == []
+
+
+def test_names_of_the_package_are_those_that_it_declares() -> None:
+    """What type checkers see in the package is what is there at run time, and nothing else is public."""
+    source = Path(mini_mlflow.__file__).read_text("utf-8")
+    declared = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mini_mlflow.")
+        for alias in node.names
+    }
+    assert {*declared, "__version__"} == set(mini_mlflow.__all__) <= set(dir(mini_mlflow))
+    for name, module in declared.items():
+        assert getattr(mini_mlflow, name) is getattr(import_module(module), name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        mini_mlflow.nonsense  # noqa: B018
+    assert mini_mlflow.errors.MiniMlflowError is mini_mlflow.MiniMlflowError

@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: From the top down; what stands in one tuple does not import each other.
 LAYERS: List[Tuple[str, ...]] = [
+    ("__main__",), ("cli",),
     ("fluent",), ("tracker",), ("tracker_search", "tracker_experiments", "tracker_trash"), ("active",), ("run",),
     ("run_stack",), ("upkeep",), ("reading", "writing"), ("formats",), ("disk",), ("entities",), ("errors",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 #: The only modules that import a package from outside the standard library.
-OUTSIDE = {"filelock": "disk.locks", "yaml": "formats.documents"}
+OUTSIDE = {"filelock": "disk.locks", "yaml": "formats.documents", "pyarrow": "cli.parquet"}
 WRITER = "disk.atomic"
 #: What changes the file system through the writer's ``os``, so that faults strike there too.
 BORROWER = "disk.in_place"

@@ -8,58 +8,64 @@
         run.log_param("lr", 0.01)
         for epoch in range(10):
             run.log_metric("loss", 1.0 / (epoch + 1), step=epoch)
+
+Names are imported from where they are defined when they are first asked for (PEP 562): a command line that shows its
+help, or lists ended runs, need not wait for all that writes.
 """
 
-from mini_mlflow.entities import DeletedRun, Experiment, Point
-from mini_mlflow.errors import (
-    ActiveRunError,
-    AmbiguousRunError,
-    DamagedFileError,
-    DamagedFileWarning,
-    ExperimentExistsError,
-    ExperimentNotFoundError,
-    InvalidFilterError,
-    InvalidKeyError,
-    InvalidTypeError,
-    InvalidValueError,
-    LockTimeout,
-    MiniMlflowError,
-    MissingExtraError,
-    NoActiveRunError,
-    OutsideTreeError,
-    RunDeletedError,
-    RunEndedError,
-    RunExistsError,
-    RunNotFoundError,
-    TreeBusyError,
-    UnfinishedRunWarning,
-)
-from mini_mlflow.fluent import (
-    active_run,
-    create_experiment,
-    delete_run,
-    end_run,
-    flush,
-    get_experiment,
-    get_experiment_by_name,
-    log_metric,
-    log_metrics,
-    log_param,
-    log_params,
-    restore_run,
-    search_experiments,
-    search_runs,
-    set_experiment,
-    set_fsync,
-    set_runs_dir,
-    set_tag,
-    set_tags,
-    start_run,
-)
-from mini_mlflow.reading.comparing import Comparison
-from mini_mlflow.reading.found_run import FoundRun, FoundRuns
-from mini_mlflow.run import Run
-from mini_mlflow.tracker import ExperimentTracker
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:
+    from mini_mlflow.entities import DeletedRun, Experiment, Point
+    from mini_mlflow.errors import (
+        ActiveRunError,
+        AmbiguousRunError,
+        DamagedFileError,
+        DamagedFileWarning,
+        ExperimentExistsError,
+        ExperimentNotFoundError,
+        InvalidFilterError,
+        InvalidKeyError,
+        InvalidTypeError,
+        InvalidValueError,
+        LockTimeout,
+        MiniMlflowError,
+        MissingExtraError,
+        NoActiveRunError,
+        OutsideTreeError,
+        RunDeletedError,
+        RunEndedError,
+        RunExistsError,
+        RunNotFoundError,
+        TreeBusyError,
+        UnfinishedRunWarning,
+    )
+    from mini_mlflow.fluent import (
+        active_run,
+        create_experiment,
+        delete_run,
+        end_run,
+        flush,
+        get_experiment,
+        get_experiment_by_name,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        restore_run,
+        search_experiments,
+        search_runs,
+        set_experiment,
+        set_fsync,
+        set_runs_dir,
+        set_tag,
+        set_tags,
+        start_run,
+    )
+    from mini_mlflow.reading.comparing import Comparison
+    from mini_mlflow.reading.found_run import FoundRun, FoundRuns
+    from mini_mlflow.run import Run
+    from mini_mlflow.tracker import ExperimentTracker
 
 __version__ = "0.1.0"
 
@@ -115,3 +121,25 @@ __all__ = [
     "set_tags",
     "start_run",
 ]
+
+# Where the names above are looked for, the lightest first; the modules themselves are attributes too, as ever.
+_HOMES = ("entities", "errors", "run", "fluent", "reading.found_run", "reading.comparing", "tracker")
+_MODULES = "active disk entities errors fluent formats reading run run_stack tracker writing".split()
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module("mini_mlflow." + name)
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module("mini_mlflow." + home)
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError("module 'mini_mlflow' has no attribute %r" % name)
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

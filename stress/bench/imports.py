@@ -1,4 +1,4 @@
-"""What ``import mini_mlflow`` costs, beside its two dependencies."""
+"""What importing the tracker costs, beside its two dependencies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with open("/proc/self/status") as file:
     print([line.split()[1] for line in file if line.startswith("VmHWM")][0])
 """
 BESIDE = "import yaml, filelock"
-IMPORTS = ("pass", BESIDE, "import mini_mlflow")
+IMPORTS = ("pass", BESIDE, "from mini_mlflow import ExperimentTracker")
 FIGURES = dict(zip(IMPORTS, ("import.nothing", "import.beside", "import.ours")))
 
 

@@ -12,7 +12,7 @@ have logged, nor with the runs that are looked at.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.regular import read_file
@@ -120,8 +120,13 @@ def parse_query(filter_string: Any = "", order_by: Any = None, max_results: Any 
     return Query(matches, compile_order(order_by), limit)
 
 
-def search_runs(root: str, query: Query, experiment_ids: Optional[Sequence[int]] = None) -> FoundRuns:
-    """What is found in the experiments (None: in all), in order.
+def search_runs(
+    root: str,
+    query: Query,
+    experiment_ids: Optional[Sequence[int]] = None,
+    on_run: Optional[Callable[[], None]] = None,
+) -> FoundRuns:
+    """What is found in the experiments (None: in all), in order; ``on_run`` is called for each run looked at.
 
     Raises:
         OSError: an experiment cannot be listed.
@@ -132,6 +137,8 @@ def search_runs(root: str, query: Query, experiment_ids: Optional[Sequence[int]]
     for number in list_experiment_ids(root) if experiment_ids is None else experiment_ids:
         for address in iter_addresses(root, number):
             run = _look_at(address)
+            if on_run is not None:
+                on_run()
             if run is not None and (query.matches is None or query.matches(run)):
                 ranking.add(run)
                 run.forget_parts()
@@ -144,6 +151,7 @@ def best_run(
     largest: bool,
     matches: Optional[Test] = None,
     experiment_ids: Optional[Sequence[int]] = None,
+    on_run: Optional[Callable[[], None]] = None,
 ) -> Optional[FoundRun]:
     """The run whose metric has the largest (or smallest) last value; of several the newest; None if none has a number.
 
@@ -151,7 +159,7 @@ def best_run(
         OSError: an experiment cannot be listed.
     """
     order = [OrderKey(Field(METRICS, metric), descending=largest)]
-    found = search_runs(root, Query(matches, order, 1), experiment_ids)
+    found = search_runs(root, Query(matches, order, 1), experiment_ids, on_run)
     # Runs without the metric, and NaN, come last.
     value = found[0].last_value(metric) if found else None
     return found[0] if value is not None and value == value else None

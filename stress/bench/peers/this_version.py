@@ -11,7 +11,7 @@ class Adapter(Peer):
     """As its README has it: runs of a tracker, attached to by id from other processes."""
 
     label = "mini_mlflow"
-    imports = "import mini_mlflow"
+    imports = "from mini_mlflow import ExperimentTracker"
 
     def __init__(self, folder: str) -> None:
         import mini_mlflow
