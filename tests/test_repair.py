@@ -32,6 +32,9 @@ REFUSED = {
     ("not-regular", ".locks/5"): "processes may hold locks behind it",
     ("owner-elsewhere", META): "only host elsewhere.example",
     ("owner-lock-missing", ".locks/5/ended.owner"): "may be the run's owner",
+    ("experiment-twice", "6/experiment.yaml"): "a person must say",
+    ("deleted-twice", ".trash/5/ended"): "a person must say",
+    ("torn-document", ".trash/5/ended/params/lr.json"): "lies in the trash",
     ("unknown-format", META): "this version does not know",
     ("unknown-format", SNAPSHOT): "this version does not know",
 }
@@ -121,6 +124,8 @@ def test_damage_is_repaired_and_nothing_is_lost_that_could_be_read(tree: Damaged
 #: These go the way of a flush or an end, which replaces and removes what nobody needs any more.
 BY_THE_ENGINE = {
     "temporary",
+    "remains",
+    "deletion-left",
     "empty-run",
     "log-left",
     "sealed-unlisted",
