@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: From the top down; what stands in one tuple does not import each other.
 LAYERS: List[Tuple[str, ...]] = [
-    ("fluent",), ("tracker",), ("active",), ("run",), ("run_stack",), ("upkeep",), ("reading", "writing"), ("formats",),
-    ("disk",), ("entities",), ("errors",),
+    ("fluent",), ("tracker",), ("active",), ("run",), ("run_rewinding",), ("run_stack",), ("upkeep",),
+    ("reading", "writing"), ("formats",), ("disk",), ("entities",), ("errors",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 #: The only modules that import a package from outside the standard library.

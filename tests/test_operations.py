@@ -20,7 +20,7 @@ import mini_mlflow
 from faults import OPERATIONS, STEPS, Step, quick_folder, set_up
 from mini_mlflow import ExperimentTracker, Run, fluent
 from mini_mlflow.disk import atomic
-from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange
+from mini_mlflow.formats.commits import REWIND, VALUE_KINDS, MetricChange
 from mini_mlflow.writing import commit_log, lifecycle, operations
 from tree_check import KINDS
 
@@ -109,7 +109,8 @@ def note_step(found: Set[Tuple[str, str]]) -> Callable[[Step], Any]:
 
 def public(owner: Any) -> Dict[str, Any]:
     """The functions that a user calls on it; of the fluent module, those that the package exports."""
-    names = mini_mlflow.__all__ if owner is fluent else [name for name in vars(owner) if not name.startswith("_")]
+    # With what it has of its bases.
+    names = mini_mlflow.__all__ if owner is fluent else [name for name in dir(owner) if not name.startswith("_")]
     functions = {name: inspect.unwrap(getattr(owner, name)) for name in names if hasattr(owner, name)}
     return {name: function for name, function in functions.items() if hasattr(function, "__code__")}
 
@@ -127,7 +128,7 @@ def test_every_call_that_changes_a_tree_is_an_operation(owner: Any, taken: Taken
 
 
 def test_every_kind_of_change_is_an_operation(taken: Taken) -> None:
-    assert taken.kinds == {"metrics", *VALUE_KINDS} == set(KINDS)
+    assert taken.kinds == {"metrics", *VALUE_KINDS, REWIND} == {*KINDS, REWIND}
     makers = {name for name in vars(operations) if name.endswith("_submission")}
     missing = {name for name in makers if getattr(operations, name).__code__ not in taken.functions}
     assert not missing, "no operation makes a change with %s" % ", ".join(sorted(missing))

@@ -95,3 +95,8 @@ def set_tags(tags: Mapping[str, Any]) -> None:
 def flush() -> None:
     """`Run.flush` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
     active.require_run().flush()
+
+
+def rewind(step: int) -> None:
+    """`Run.rewind` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().rewind(step)

@@ -228,8 +228,8 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 "writing/pending.py",
-                "            if (commit is None or number > commit) and isinstance(change, MetricChange)\n",
-                "            if isinstance(change, MetricChange)\n",
+                "            if (commit is None or number > commit) and not isinstance(change, ValueChange)\n",
+                "            if not isinstance(change, ValueChange)\n",
             ),
         ),
         Breaks("one_run", ("acknowledged_exactly_once",)),
@@ -239,8 +239,8 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 "reading/metric_history.py",
-                "    commits = read_log(paths, list_log(paths))\n    document, lines = _read_document(paths, key)\n",
-                "    document, lines = _read_document(paths, key)\n    commits = read_log(paths, list_log(paths))\n",
+                "    commits = read_log(paths, list_log(paths))\n    document, data = _read_document(paths, key)\n",
+                "    document, data = _read_document(paths, key)\n    commits = read_log(paths, list_log(paths))\n",
             ),
         ),
         Breaks("readers", ("history_never_shrinks", "acknowledged_is_visible", "readers_see_whole_values")),

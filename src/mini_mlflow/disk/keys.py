@@ -28,6 +28,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\<>:"|?*]')
 # Windows reserves these with any extension: "nul.json" opens the device.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\xb9\xb2\xb3]|conin\$|conout\$)(?:\.|\Z)", re.I)
 _TO_QUOTE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\<>:"|?*%]')
+_QUOTED = re.compile(r"(?:%[0-9A-F]{2})+")
 # The names that nearly everybody uses skip the rest of quote_key. No device name is longer than four letters
 # but CONIN$, and "$" is not among these characters.
 _SAFE = re.compile(r"(?!(?:con|prn|aux|nul|com.|lpt.)(?:\.|\Z))[A-Za-z0-9_][A-Za-z0-9_.@ -]*\Z", re.I)
@@ -163,6 +164,19 @@ def quote_key(key: str) -> str:
 
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return raw[: _QUOTED_LIMIT_BYTES - 34].decode("utf-8", "ignore") + "%~" + digest
+
+
+def unquote_key(name: str) -> Optional[str]:
+    """The key that `quote_key` makes ``name`` of; None if no name tells, or none is that key's."""
+    try:
+        quoted = _QUOTED.sub(lambda match: _unquote(match.group()), name) if name != "%" else ""
+    except UnicodeDecodeError:
+        return None
+    return quoted if quote_key(quoted) == name else None
+
+
+def _unquote(quoted: str) -> str:
+    return bytes.fromhex(quoted.replace("%", "")).decode("utf-8", "surrogatepass")
 
 
 def _quote_all(text: str) -> str:

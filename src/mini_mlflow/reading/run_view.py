@@ -8,6 +8,10 @@ snapshot, one small file.
 What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
 the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit).
 
+While a rewind waits in the log, what it leaves of a metric stands in no first line, and the last visible value is
+looked for in the whole history. That is so for a moment, or until the next writer after a kill: a rewind is folded at
+once.
+
 Damaged files are skipped, with a warning that names them; everything else is read all the same.
 """
 
@@ -15,16 +19,17 @@ from __future__ import annotations
 
 import json
 import platform
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
 from mini_mlflow.disk.regular import read_file, read_first_line
 from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
-from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, ValueChange
+from mini_mlflow.formats.commits import VALUE_KINDS, RewindChange, ValueChange
 from mini_mlflow.formats.documents import parse_meta, parse_value_document
-from mini_mlflow.formats.history import parse_first_line
+from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.values import decode_value, to_nonfinite
+from mini_mlflow.reading.metric_history import bring_up
 from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
@@ -37,6 +42,8 @@ from mini_mlflow.reading.run_folder import (
 )
 
 Listed = List[Tuple[str, str]]
+#: Kind to key to value.
+Values = Dict[str, Dict[str, Any]]
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
 _OVERTAKEN_AT_MOST = 20
 # Nor is a run ended and resumed so often in the time of as many looks.
@@ -72,16 +79,17 @@ def read_run(paths: RunPaths) -> RunView:
         metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
         return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags)
     metadata = _read_live_metadata(paths)
-    for _ in range(_OVERTAKEN_AT_MOST):
+    for attempt in range(_OVERTAKEN_AT_MOST):
         numbers = list_log(paths)
         commits = read_log(paths, numbers)
         listed = _list_documents(paths)
-        found = {kind: _read_documents(paths, kind, listed[kind]) for kind in listed}
+        rewound = _last_rewind(commits)
+        found = {kind: _read_documents(paths, kind, listed[kind], rewound) for kind in listed}
+        values = _bring_up_all(paths, commits, found, rewound, give_up=attempt == _OVERTAKEN_AT_MOST - 1)
         ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
-        if not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
+        if values and not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
-    values = {kind: {document.key: document.value for document in documents} for kind, documents in found.items()}
-    _apply(commits, found, values)
+    assert values is not None
     return RunView(metadata, values["params"], values[METRICS], values["tags"])
 
 
@@ -113,12 +121,19 @@ def _list_documents(paths: RunPaths) -> Dict[str, Listed]:
     return {kind: documents(paths, kind) for kind in (*VALUE_KINDS, METRICS)}
 
 
-def _read_documents(paths: RunPaths, kind: str, listed: Listed) -> List[Any]:
-    """The documents of a kind, one a key; without their points."""
+def _last_rewind(commits: Commits) -> int:
+    """The number of the last commit with a rewind; 0 if there is none."""
+    return max((number for number, changes in commits for one in changes if isinstance(one, RewindChange)), default=0)
+
+
+def _read_documents(paths: RunPaths, kind: str, listed: Listed, rewound: int) -> List[Any]:
+    """The documents of a kind, one a key; of metrics, only those at a commit below ``rewound`` with their points."""
     found: Dict[str, Any] = {}
     for path, stem in listed:
         if kind == METRICS:
             document = read_document(path, stem, parse_first_line, read_first_line)
+            if document is not None and document.commit < rewound:
+                document = read_document(path, stem, parse_document)
         else:
             document = read_document(path, stem, parse_value_document)
         # 0.1.0 puts a key such as "a%20b" into another file than we do. Where both stand, ours is the newer.
@@ -127,14 +142,32 @@ def _read_documents(paths: RunPaths, kind: str, listed: Listed) -> List[Any]:
     return list(found.values())
 
 
-def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict[str, Any]]) -> None:
-    """``values`` hold what the commits say that the documents do not hold yet."""
-    held = {(kind, document.key): document.commit for kind, documents in found.items() for document in documents}
+def _bring_up_all(
+    paths: RunPaths, commits: Commits, found: Dict[str, List[Any]], rewound: int, give_up: bool
+) -> Optional[Values]:
+    """What the documents say and then the commits; None if a history was merged meanwhile."""
+    values: Values = {kind: {one.key: one.value for one in documents} for kind, documents in found.items()}
+    metrics = {one.key: one for one in found[METRICS]}
+    values[METRICS] = {key: one.value for key, one in metrics.items() if not one.is_hidden}
+    held = {(kind, one.key): one.commit for kind, documents in found.items() for one in documents}
     for number, changes in commits:
         for change in changes:
+            if isinstance(change, RewindChange):
+                continue
             kind = change.kind if isinstance(change, ValueChange) else METRICS
             if number > held.get((kind, change.key), 0):
-                values[kind][change.key] = change.value if isinstance(change, MetricChange) else _value_of(change)
+                values[kind][change.key] = _value_of(change) if isinstance(change, ValueChange) else change.value
+    for key in {*metrics, *values[METRICS]}:
+        document = metrics.get(key, MetricDocument(key))
+        if document.commit < rewound:
+            history = bring_up(paths, document, commits, give_up)
+            if history is None:
+                return None
+            if history.shown:
+                values[METRICS][key] = history.shown[-1].value
+            elif history.stored:
+                values[METRICS].pop(key, None)
+    return values
 
 
 def _value_of(change: ValueChange) -> Any:

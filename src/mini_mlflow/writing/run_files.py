@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, SNAPSHOT, RunPaths, document_name
+from mini_mlflow.disk.layout import SNAPSHOT, RunPaths, document_name
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
@@ -27,7 +27,7 @@ from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
 from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
 from mini_mlflow.writing.operations import Submission, settle
-from mini_mlflow.writing.pending import dump_first, place_of
+from mini_mlflow.writing.pending import REWOUND, dump_first, place_of
 from mini_mlflow.writing.ration import Ration
 from mini_mlflow.writing.run_state import cannot_log, highest_in_documents, read_state
 from mini_mlflow.writing.seen import Seen
@@ -129,10 +129,7 @@ class RunFiles:
         Raises: as `next_number`.
         """
         place = place_of(change)
-        # What 0.1.0 may have left under another name is for the folding to find.
-        if self.log.lists_always or self.folding.exists(place) or self.paths.legacy_document(*place):
-            return False
-        if place[0] == METRICS and self.folding.has_history(place[1]):
+        if self.log.lists_always or self.folding.exists(place) or not self.folding.may_be_new(place):
             return False
         self.confirm_taking_back()
         if self.log.last is None:
@@ -217,7 +214,10 @@ class RunFiles:
                     self._ration.folded(since_s)
                 return
             missing = self.folding.missing(changes)
-            if missing:
+            if REWOUND in missing:
+                # What is visible after a rewind is found out here and now, not by each reader from whole histories.
+                self.fold()
+            elif missing:
                 self.folding.create(self._unfolded_commits(), missing)
             elif self._ration.allows_refresh():
                 try:
