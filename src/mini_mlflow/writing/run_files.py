@@ -162,7 +162,8 @@ class RunFiles:
 
     def _publish(self, file: NewFile) -> None:
         try:
-            made = publish(file.folder, file.name, file.data, self.settings.fsync == "always")
+            named = self.folding.durability.named if self.settings.fsync == "always" else None
+            made = publish(file.folder, file.name, file.data, named)
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
             settle(file.batch, error)
@@ -192,6 +193,7 @@ class RunFiles:
         if meta.get("status", RUNNING) != RUNNING:
             raise cannot_log(self.paths, meta.get("status"))
         first_time = self.log.last is None
+        self.folding.durability.named.clear()
         numbers = self.log.look(sweep=not self.reentered)
         highest = numbers[-1] if numbers else 0
         if first_time or not numbers:
