@@ -198,7 +198,8 @@ def test_doctored_runs_are_found_out() -> None:
     def found(values: List[float], last: float = 3.0, lr: Any = 1, status: str = "FINISHED") -> Found:
         metadata = {"name": "power", "status": status}
         run = {"metadata": metadata, "params": {"lr": lr}, "tags": {}, "metrics": {"loss": last}}
-        return Found(run, {"loss": list(enumerate(values))})
+        histories = {"loss": list(enumerate(values))}
+        return Found(run, histories, histories)
 
     judge(found([2.0, 3.0]), asked, "end")
     for doctored in (
