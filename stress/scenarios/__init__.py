@@ -12,6 +12,7 @@ from stress.scenarios.killed_writers import killed_writers
 from stress.scenarios.many_runs import many_runs
 from stress.scenarios.mixed_versions import mixed_versions
 from stress.scenarios.one_run import one_run
+from stress.scenarios.preemption import preemption
 from stress.scenarios.readers import readers
 from stress.scenarios.resume import resume
 from stress.scenarios.setting import Setting
@@ -26,6 +27,7 @@ SCENARIOS: Dict[str, Scenario] = {
     "killed_writers": killed_writers,
     "forks": forks,
     "resume": resume,
+    "preemption": preemption,
     "mixed_versions": mixed_versions,
     "full_disk": full_disk,
 }
@@ -39,6 +41,7 @@ SIZES: Dict[str, Size] = {
     "killed_writers": Size(40.0),
     "forks": Size(28.0),
     "resume": Size(10.0),
+    "preemption": Size(8.0),
     "mixed_versions": Size(8.0),
     "full_disk": Size(8.0, round_seconds=30.0),
 }

@@ -235,6 +235,22 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Breaks("one_run", ("acknowledged_exactly_once",)),
     ),
     Mechanism(
+        "rewind of every document",
+        (Edit(_FOLDING, "        return list_keys(self._paths)\n", "        return []\n"),),
+        Fails("tests/test_rewind.py::test_fold_that_dies_between_two_documents_is_finished_by_the_next"),
+    ),
+    Mechanism(
+        "whole histories for a rewind that waits in the log",
+        (
+            Edit(
+                "reading/run_view.py",
+                "        if document.commit < rewound:\n            history",
+                "        if False:\n            history",
+            ),
+        ),
+        Fails("tests/test_rewind.py::test_rewind_that_is_not_folded_yet_holds_for_readers"),
+    ),
+    Mechanism(
         "read order (the log before the documents)",
         (
             Edit(
