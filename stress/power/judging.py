@@ -74,11 +74,12 @@ def read(root: str) -> Optional[Found]:
             return None
         assert listed == [RUN_ID], "a run is not listed that can be read"
         keys = sorted({*run["metrics"], *_list_metrics(root)})
-        histories, logged = (
-            {key: [point[:2] for point in tracker.get_metric_history(RUN_ID, key, hidden=hidden)] for key in keys}
-            for hidden in (False, True)
-        )
+        histories, logged = ({key: _read_history(tracker, key, hidden) for key in keys} for hidden in (False, True))
     return Found(run, {key: points for key, points in histories.items() if points}, logged)
+
+
+def _read_history(tracker: ExperimentTracker, key: str, hidden: bool) -> History:
+    return [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key, hidden=hidden)]
 
 
 def _list_metrics(root: str) -> Iterator[str]:
