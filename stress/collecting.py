@@ -96,9 +96,9 @@ def _read_run(
     return record
 
 
-def read_history(tracker: ExperimentTracker, run_id: str, key: str) -> History:
-    """The history of one metric as steps and values."""
-    return [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)]
+def read_history(tracker: ExperimentTracker, run_id: str, key: str, hidden: bool = False) -> History:
+    """The history of one metric as steps and values; with ``hidden``, also what a rewind hides."""
+    return [(point.step, point.value) for point in tracker.get_metric_history(run_id, key, hidden=hidden)]
 
 
 def _replay(seed: int, run_id: str, done: Acknowledged, killed: bool) -> ThreadRecord:

@@ -41,6 +41,10 @@ class RunRecord:
     statuses_told: Tuple[str, ...] = ("FINISHED",)
     #: The status that readers saw when every writer had been killed; None where none was.
     status_when_killed: Optional[str] = None
+    #: The visible points, if the run was rewound; then ``histories`` have the hidden ones too.
+    shown: Optional[Histories] = None
+    #: Of a run with one writer at a time: each writer, and the step that it rewound the run to before it logged.
+    rewinds: List[Tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass

@@ -107,10 +107,24 @@ def params_whole(evidence: Evidence) -> Iterator[str]:
 def last_values_agree(evidence: Evidence) -> Iterator[str]:
     """The value that a run shows for a metric is the last point of its history."""
     for run in evidence.runs:
-        last = {key: history[-1][1] for key, history in run.histories.items() if history}
+        shown = run.histories if run.shown is None else run.shown
+        last = {key: history[-1][1] for key, history in shown.items() if history}
         for key in sorted(set(last) | set(run.last_values)):
             if last.get(key) != run.last_values.get(key):
                 yield f"run {run.run_id}: {key} shows {run.last_values.get(key)}, its history ends with {last.get(key)}"
+
+
+def rewinds_kept(evidence: Evidence) -> Iterator[str]:
+    """Visible are the points that no rewind after them went back behind, in their order, and no others."""
+    for run in evidence.runs:
+        for key, history in run.histories.items() if run.shown is not None else ():
+            expected: History = []
+            for writer, step in run.rewinds:
+                expected = [point for point in expected if point[0] <= step]
+                expected += [point for point in history if (decode(point[1]) or (None,))[0] == writer]
+            if run.shown is not None and run.shown[key] != expected:
+                differs = describe_loss(expected, run.shown[key]) or f"{len(run.shown[key]) - len(expected)} more"
+                yield f"run {run.run_id}: {key} shows what rewinds hide, or hides more: {differs}"
 
 
 def statuses_told(evidence: Evidence) -> Iterator[str]:
@@ -250,6 +264,7 @@ GUARANTEES: Tuple[Guarantee, ...] = (
     steps_kept,
     params_whole,
     last_values_agree,
+    rewinds_kept,
     statuses_told,
     every_run_listed,
     every_call_returns,

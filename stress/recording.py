@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Set
 
 from mini_mlflow.disk.layout import LOG
 from mini_mlflow.disk.locks import KeptLock
@@ -139,8 +139,8 @@ def _wrap_lock(recording: Recording) -> None:
 def _wrap_log(recording: Recording) -> None:
     publish = new_files.publish
 
-    def noted_publish(folder: str, name: str, data: bytes, durable: bool) -> bool:
-        made = publish(folder, name, data, durable)
+    def noted_publish(folder: str, name: str, data: bytes, named: Optional[Set[str]]) -> bool:
+        made = publish(folder, name, data, named)
         # What is no commit of the log is the document of a first value.
         recording.note_commit(data.count(b"\n") - _FRAME_LINES if os.path.basename(folder) == LOG else 1)
         return made

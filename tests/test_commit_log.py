@@ -59,7 +59,7 @@ def commit(log: CommitLog, number: int) -> None:
     """As one who has looked does it."""
     if log.last is None:
         log.last = number - 1
-    publish(log.folder, "%d.json" % number, b'{"commit": %d, "changes": []}' % number, durable=False)
+    publish(log.folder, "%d.json" % number, b'{"commit": %d, "changes": []}' % number, named=None)
     log.note(number, [])
 
 

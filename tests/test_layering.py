@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: List[Tuple[str, ...]] = [
     ("__main__",), ("cli",),
     ("fluent",), ("tracker",), ("tracker_search", "tracker_experiments", "tracker_trash"), ("active",), ("run",),
-    ("run_stack",), ("upkeep",), ("reading", "writing"), ("formats",), ("disk",), ("entities",), ("errors",),
+    ("run_rewinding",), ("run_stack",), ("upkeep",), ("reading", "writing"), ("formats",), ("disk",), ("entities",),
+    ("errors",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 #: The only modules that import a package from outside the standard library.

@@ -16,14 +16,14 @@ import errno
 import os
 import signal
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from faults import FaultyOs, Step, Stored, fail, kill, list_litter, quick_folder, read_stored
+from faults import FaultyOs, Step, fail, kill, list_litter, quick_folder, read_stored
 from mini_mlflow import ExperimentTracker, Run, RunEndedError, run_stack
 from mini_mlflow.disk import atomic
 from stress.power.processes import Killed, SimulatedProcess
@@ -41,7 +41,8 @@ EXAMPLES, CALLS = 25, 30
 #: What is called, and with what.
 Call = Tuple[str, Any]
 
-keys = st.sampled_from(["loss", "acc", "ключ 1"])
+KEYS = ["loss", "acc", "ключ 1"]
+keys = st.sampled_from(KEYS)
 params = st.sampled_from([1, "text", None, [1, {"deep": True}], 0.5])
 numbers = st.sampled_from([0.0, 1.5, -2.0, float("nan"), float("inf")])
 steps = st.sampled_from([None, None, None, 0, 7])
@@ -51,40 +52,68 @@ logged = st.one_of(
     st.tuples(st.just("metrics"), st.tuples(st.dictionaries(keys, numbers, min_size=1), steps)),
     st.tuples(st.just("metrics"), st.tuples(st.fixed_dictionaries({"loss": numbers}), steps)),
 )
+rewinds = st.tuples(st.just("rewind"), st.sampled_from([-1, 0, 1, 2, 6]))
 ends = st.tuples(st.just("end"), st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
 flushes = st.tuples(st.just("flush"), st.none())
 starts = st.tuples(st.just("start"), st.none())
-calls = st.one_of(logged, logged, flushes, flushes, ends, starts)
+calls = st.one_of(logged, logged, rewinds, flushes, flushes, ends, starts)
 processes = st.sampled_from([0, 0, 0, 1, 1, 2])
 # Most calls have fewer steps than thirty; of those that have more, the first thirty are tried.
 ats = st.integers(1, 30)
 errors = st.sampled_from(["ENOSPC", "EIO", "EINTR"])
 
 
-def predict(before: Optional[Stored], call: Call) -> Optional[Stored]:
+class Seen(NamedTuple):
+    """As `faults.Stored`, with the points that are hidden too in ``logged``."""
+
+    status: str
+    params: Dict[str, Any]
+    tags: Dict[str, Any]
+    metrics: Dict[str, float]
+    histories: Dict[str, List[Tuple[int, float]]]
+    logged: Dict[str, List[Tuple[int, float]]]
+
+
+def read_seen(root: str) -> Optional[Seen]:
+    """The run as it stands; None if there is none."""
+    stored = read_stored(root, RUN_ID)
+    if stored is None:
+        return None
+    tracker = ExperimentTracker(runs_dir=root)
+    logged = {key: tracker.get_metric_history(RUN_ID, key, hidden=True) for key in KEYS}
+    return Seen(*stored, {key: [point[:2] for point in points] for key, points in logged.items() if points})
+
+
+def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
     """What the call makes of a run that is not ended, or, a start, of any."""
     kind, argument = call
     if before is None:
-        return Stored("RUNNING", {}, {}, {}, {})
+        return Seen("RUNNING", {}, {}, {}, {}, {})
     if kind == "params":
         return before._replace(params=dict(before.params, **argument))
     if kind == "tags":
         return before._replace(tags=dict(before.tags, **argument))
     if kind == "metrics":
         return _with_points(before, *argument)
+    if kind == "rewind":
+        kept = {key: [one for one in points if one[0] <= argument] for key, points in before.histories.items()}
+        histories = {key: points for key, points in kept.items() if points}
+        return before._replace(metrics={key: points[-1][1] for key, points in histories.items()}, histories=histories)
     statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
     return before._replace(status=statuses[kind])
 
 
-def _with_points(before: Stored, points: Dict[str, float], step: Optional[int]) -> Stored:
-    histories = dict(before.histories)
+def _with_points(before: Seen, points: Dict[str, float], step: Optional[int]) -> Seen:
+    histories, logged = dict(before.histories), dict(before.logged)
     for key, value in points.items():
         known = histories.get(key, [])
-        histories[key] = [*known, (len(known) if step is None else step, value)]
-    return before._replace(metrics=dict(before.metrics, **points), histories=histories)
+        point = (len(known) if step is None else step, value)
+        histories[key] = [*known, point]
+        logged[key] = [*logged.get(key, []), point]
+    return before._replace(metrics=dict(before.metrics, **points), histories=histories, logged=logged)
 
 
-def comparable(stored: Optional[Stored]) -> Any:
+def comparable(stored: Optional[Seen]) -> Any:
     """NaN is equal to nothing, also not to itself."""
     return None if stored is None else repr([sorted(part.items()) for part in stored[1:]]), stored and stored.status
 
@@ -102,7 +131,7 @@ def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Run:
     elif kind == "flush":
         run.flush()
     else:
-        {"params": run.log_params, "tags": run.set_tags, "end": run.end}[kind](argument)
+        {"params": run.log_params, "tags": run.set_tags, "end": run.end, "rewind": run.rewind}[kind](argument)
     return run
 
 
@@ -128,7 +157,7 @@ class RunMachine(RuleBasedStateMachine):
         self.stack.enter_context(replaced([(atomic, "os", self.disk)]))
         self.processes = [SimulatedProcess(pid=1000 + number) for number in range(3)]
         self.runs: List[Optional[Run]] = [None] * 3
-        self.model: Optional[Stored] = None
+        self.model: Optional[Seen] = None
         # The process that holds the owner lock.
         self.owner: Optional[int] = None
 
@@ -161,7 +190,11 @@ class RunMachine(RuleBasedStateMachine):
         with self.disk.armed(die, at, lasting=True):
             self._make(number, call)
         self._bury(number)
+        ended = self._is_over()
         self._adopt(after)
+        if ended and not self._is_over():
+            # It had resumed the run, and taken it over.
+            self.owner = None
 
     @rule(number=processes, call=calls, at=ats, error_name=errors)
     def call_refused(self, number: int, call: Call, at: int, error_name: str) -> None:
@@ -183,9 +216,9 @@ class RunMachine(RuleBasedStateMachine):
     def process_killed_between_calls(self, number: int) -> None:
         self._bury(number)
 
-    @rule(number=processes, call=logged, at=st.one_of(st.just(0), ats))
+    @rule(number=processes, call=st.one_of(logged, logged, rewinds), at=st.one_of(st.just(0), ats))
     def forked_child_calls(self, number: int, call: Call, at: int) -> None:
-        """A child logs to its parent's run, and leaves or is killed at a step; the parent goes on."""
+        """A child logs to its parent's run or rewinds it, and leaves or is killed at a step; the parent goes on."""
         run = self.runs[number]
         if run is None:
             return
@@ -203,7 +236,7 @@ class RunMachine(RuleBasedStateMachine):
 
     @invariant()
     def readers_see_the_model(self) -> None:
-        assert comparable(read_stored(self.root, RUN_ID)) == comparable(self.model)
+        assert comparable(read_seen(self.root)) == comparable(self.model)
         if self.model is not None:
             told = self.tracker.get_run(RUN_ID)["metadata"]["status"]
             crashed = self.model.status == "RUNNING" and self.owner is None
@@ -236,10 +269,12 @@ class RunMachine(RuleBasedStateMachine):
         return call[0] != "start" and (self._is_over() or (run is not None and not run.is_open()))
 
     def _settle(self, number: int, call: Call, error: Optional[BaseException]) -> None:
+        # Who resumes a run takes it over, also from an owner that has not learned of its end.
+        resumed = self._is_over()
         if error is None:
             self.model = predict(self.model, call)
         if call[0] == "start":
-            self.owner = number if self.owner is None else self.owner
+            self.owner = number if self.owner is None or resumed else self.owner
         elif self.owner == number and (call[0] == "end" or (error is not None and call[0] != "flush")):
             # Who is told of an end lets go of the run; a flush alone does not.
             self.owner = None
@@ -251,9 +286,9 @@ class RunMachine(RuleBasedStateMachine):
         if self.owner == number:
             self.owner = None
 
-    def _adopt(self, after: Optional[Stored]) -> None:
+    def _adopt(self, after: Optional[Seen]) -> None:
         """Of a call that was killed, all is there or nothing."""
-        seen = read_stored(self.root, RUN_ID)
+        seen = read_seen(self.root)
         assert comparable(seen) in (comparable(self.model), comparable(after))
         self.model = seen
 

@@ -20,7 +20,7 @@ import mini_mlflow
 from faults import OPERATIONS, STEPS, Step, quick_folder, set_up
 from mini_mlflow import ExperimentTracker, Run, fluent
 from mini_mlflow.disk import atomic, in_place
-from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange
+from mini_mlflow.formats.commits import REWIND, VALUE_KINDS, MetricChange
 from mini_mlflow.writing import commit_log, experiments, lifecycle, operations, trash
 from tree_check import KINDS
 
@@ -140,7 +140,7 @@ def test_every_call_that_changes_a_tree_is_an_operation(owner: Any, taken: Taken
 
 
 def test_every_kind_of_change_is_an_operation(taken: Taken) -> None:
-    assert taken.kinds == {"metrics", *VALUE_KINDS} == set(KINDS)
+    assert taken.kinds == {"metrics", *VALUE_KINDS, REWIND} == {*KINDS, REWIND}
     makers = {name for name in vars(operations) if name.endswith("_submission")}
     missing = {name for name in makers if getattr(operations, name).__code__ not in taken.functions}
     assert not missing, "no operation makes a change with %s" % ", ".join(sorted(missing))

@@ -110,6 +110,17 @@ def test_folder_that_another_process_made_is_synced_by_who_relies_on_it(tmp_path
     search_all(tmp_path, monkeypatch, live, "end", from_call=-1)
 
 
+def test_folder_that_a_fold_made_is_synced_by_the_next_first_value(tmp_path: Path, monkeypatch: Any) -> None:
+    """What the fold put there stands in the log too, and need not survive; the value of the call stands there alone."""
+
+    def live(diary: Diary) -> None:
+        diary.start()
+        diary.metrics("loss", "acc")
+        diary.metrics("single")
+
+    search_all(tmp_path, monkeypatch, live, "always", from_call=-1, ration="current")
+
+
 @pytest.mark.parametrize("at", range(7, 11))
 def test_folder_of_sealed_files_whose_maker_was_killed_is_synced_before_a_document_relies_on_it(
     at: int, tmp_path: Path, monkeypatch: Any
@@ -187,7 +198,8 @@ def test_doctored_runs_are_found_out() -> None:
     def found(values: List[float], last: float = 3.0, lr: Any = 1, status: str = "FINISHED") -> Found:
         metadata = {"name": "power", "status": status}
         run = {"metadata": metadata, "params": {"lr": lr}, "tags": {}, "metrics": {"loss": last}}
-        return Found(run, {"loss": list(enumerate(values))})
+        histories = {"loss": list(enumerate(values))}
+        return Found(run, histories, histories)
 
     judge(found([2.0, 3.0]), asked, "end")
     for doctored in (

@@ -271,6 +271,31 @@ def show_an_older_value(evidence: Evidence) -> None:
     evidence.runs[0].last_values["shared-0"] = encode(2, 1, 1)
 
 
+def show_a_hidden_point(evidence: Evidence) -> None:
+    rewind(evidence)
+    run = evidence.runs[0]
+    assert run.shown is not None
+    run.shown["own-1-0"] = list(run.histories["own-1-0"])
+
+
+def hide_too_much(evidence: Evidence) -> None:
+    rewind(evidence)
+    run = evidence.runs[0]
+    assert run.shown is not None
+    run.shown["shared-0"].pop(0)
+
+
+def rewind(evidence: Evidence) -> None:
+    """What writer 1 logged past step 0 is hidden, and writer 2 logged after that; the evidence is sound."""
+    run = evidence.runs[0]
+    run.rewinds = [(1, -1), (2, 0)]
+    run.shown = {}
+    for key, history in run.histories.items():
+        by_1, by_2 = ([point for point in history if decode(point[1])[0] == writer] for writer in (1, 2))  # type: ignore
+        run.shown[key] = [point for point in by_1 if point[0] <= 0] + by_2
+    run.last_values = {key: history[-1][1] for key, history in run.shown.items() if history}
+
+
 def leave_it_running(evidence: Evidence) -> None:
     evidence.runs[0].status = "RUNNING"
 
@@ -311,6 +336,7 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     "steps_kept": {"another step than given": change_a_step, "a gap": leave_a_gap_in_steps},
     "params_whole": {"an old value": bring_back_an_old_param, "half a value": tear_a_param, "none": lose_a_param},
     "last_values_agree": {"an older value": show_an_older_value},
+    "rewinds_kept": {"a hidden point": show_a_hidden_point, "a point less": hide_too_much},
     "statuses_told": {
         "not ended": leave_it_running,
         "alive though killed": keep_a_dead_owner_alive,
@@ -352,6 +378,9 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
 
 def test_honest_evidence_breaks_nothing() -> None:
     assert judge(honest_evidence()) == []
+    evidence = honest_evidence()
+    rewind(evidence)
+    assert judge(evidence) == []
 
 
 def test_call_under_way_may_be_absent() -> None:

@@ -25,6 +25,8 @@ Damage = Callable[[Path, Path], Any]
 
 META, SNAPSHOT, LR = "5/ended/meta.yaml", "5/ended/snapshot.json", "5/ended/params/lr.json"
 LOSS, HISTORY = "5/ended/metrics/loss.json", "5/ended/metrics/loss.history"
+#: A run that was rewound: of loss, points 5 and 6 of 9 are hidden, seven stand in a sealed file; of gone all are.
+BACK_LOSS, BACK_GONE, BACK_SNAPSHOT = "5/back/metrics/loss.json", "5/back/metrics/gone.json", "5/back/snapshot.json"
 LIVE, LIVE_META, LIVE_LOSS = "5/live", "5/live/meta.yaml", "5/live/metrics/loss.json"
 #: The log of the live run is 8.json to 12.json; the last three set lr, the second is the last point of loss.
 COMMIT = "5/live/log/9.json"
@@ -51,6 +53,14 @@ def made(tmp_path_factory: Any) -> Path:
                 run.log_param("lr", float(n))
             if run_id == "ended":
                 run.end()
+        run = Run(run_id="back", experiment_id=5, runs_dir=root)
+        run.log_metric("gone", 0.5, step=9)
+        for n in range(7):
+            run.log_metric("loss", n - 3.0, timestamp=1000 + n)
+        run.rewind(4)
+        for n in range(2):
+            run.log_metric("loss", n - 1.0, timestamp=2000 + n)
+        run.end()
     # A copy: the live run's owner is this process, which ends it when the test is over.
     copy = root.parent / "copy"
     shutil.copytree(str(root), str(copy))
@@ -187,6 +197,9 @@ def to_trash(mark: Optional[bytes] = None, copy: bool = False) -> Damage:
 #: The ended run as it was just before its end, and its owner lock as a killed process leaves it.
 die = both(at(META, edit('status: "FINISHED"', 'status: "RUNNING"')), at(SNAPSHOT, remove))
 
+SUMMARY = '{"value": 0.5, "step": 9, "timestamp": 5, "count": 1, "min": 0.5, "max": 0.5}'
+REWIND = b'{"commit": 99, "changes": [\n["rewind", 100, 5]\n]}\n'
+
 # -- each rule -----------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +287,32 @@ CASES = [
     Case("document-layout", "5/ended/metrics/once.json", join_lines, NOTICE),
     Case("wrong-count", LOSS, edit('"count": 9', '"count": 10'), DAMAGE),
     Case("wrong-count", LIVE_LOSS, edit('"count": 8', '"count": 7'), DAMAGE),
+    Case("wrong-count", BACK_LOSS, both(
+        edit('"hidden": 2', '"hidden": 3'), at(BACK_SNAPSHOT, edit('"hidden": 2', '"hidden": 3'))
+    ), DAMAGE),
+    Case("wrong-count", BACK_LOSS, edit(r'\[\[7, 4\]\]', "[[6, 4]]"), DAMAGE, ((BACK_LOSS, "wrong-range"),)),
+    Case(
+        "wrong-last", BACK_GONE, edit('"value": null', '"value": 0.5'), DAMAGE,
+        ((BACK_SNAPSHOT, "snapshot-disagrees"),),
+    ),
+    Case("wrong-range", BACK_LOSS, both(
+        edit('"max": 1.0', '"max": 3.0'), at(BACK_SNAPSHOT, edit('"max": 1.0', '"max": 3.0'))
+    ), DAMAGE),
+    Case("torn-document", BACK_LOSS, edit(r'\[\[7, 4\]\]', "[[7]]"), DAMAGE),
+    Case("torn-document", BACK_LOSS, edit(r'\[\[7, 4\]\]', "[[10, 4]]"), DAMAGE),
+    Case("torn-document", BACK_LOSS, edit('"hidden": 2', '"hidden": -2'), DAMAGE),
+    Case("torn-commit", COMMIT, put(b'{"commit": 9, "changes": [\n["rewind", "3", 5]\n]}\n'), DAMAGE),
+    Case("snapshot-disagrees", BACK_SNAPSHOT, edit(', "hidden": 2', ""), DAMAGE),
+    Case("snapshot-disagrees", BACK_SNAPSHOT, edit('"metrics": {', '"metrics": {"gone": ' + SUMMARY + ", "), DAMAGE),
+    Case(
+        "document-behind-log", BACK_GONE,
+        both(at("5/back/log/99.json", put(REWIND)), both(
+            at("5/back/meta.yaml", edit(r"commit: \d+", "commit: 99")),
+            both(at(BACK_SNAPSHOT, edit(r'"commit": \d+', '"commit": 99')),
+                 at(BACK_LOSS, edit(r'"commit": \d+', '"commit": 99'))),
+        )),
+        DAMAGE, (("5/back/log", "log-left"),),
+    ),
     Case("wrong-last", LIVE_LOSS, edit('"value": 4.0', '"value": 3.0'), DAMAGE),
     Case("wrong-last", LIVE_LOSS, edit('"step": 7', '"step": 8'), DAMAGE),
     Case("wrong-last", LIVE_LOSS, edit(r'\.007Z"', '.008Z"'), DAMAGE),

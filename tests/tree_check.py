@@ -198,10 +198,16 @@ def _check_metric(path: str) -> Dict[str, Any]:
         _expect(len(points) == int(last) + 1, sealed, "does not hold what its name says")
     points += [_check_point(point, path) for point in document["points"]]
     _expect(len(points) == document["count"], path, "count and points differ:", document["count"], len(points))
+    shown = _visible(points, document.get("rewinds", []))
+    _expect(len(points) - len(shown) == document.get("hidden", 0), path, "hides another number of points")
+    _expect(("hidden" in document) == ("rewinds" in document) == (shown != points), path, "has rewinds for nothing")
+    if not shown:
+        _expect(document["value"] is None or not points, path, "has a value, and no visible point")
     if points:
-        _expect(points[-1][0] == document["step"], path, "its step is not the last point's")
-        _expect(_equal(points[-1][1], _number(document["value"], path)), path, "its value is not the last point's")
-        numbers = [value for _, value, _ in points if not math.isnan(value)]
+        if shown:
+            _expect(shown[-1][0] == document["step"], path, "its step is not the last point's")
+            _expect(_equal(shown[-1][1], _number(document["value"], path)), path, "its value is not the last point's")
+        numbers = [value for _, value, _ in shown if not math.isnan(value)]
         for name, wanted in (("min", min(numbers, default=None)), ("max", max(numbers, default=None))):
             told = document[name]
             _expect(told == wanted or (told is not None and float(told) == wanted), path, "is wrong about its", name)
@@ -209,6 +215,14 @@ def _check_metric(path: str) -> Dict[str, Any]:
         first_line = file.readline()
     _expect(first_line.endswith(b'"points": [\n'), path, "is not laid out by lines")
     return document
+
+
+def _visible(points: List[List[Any]], rewinds: List[List[int]]) -> List[List[Any]]:
+    return [
+        point
+        for index, point in enumerate(points)
+        if not any(index < position and point[0] > step for position, step in rewinds)
+    ]
 
 
 def _equal(one: float, other: float) -> bool:
@@ -232,7 +246,8 @@ def _check_log(folder: str) -> None:
         _expect(isinstance(commit.get("changes"), list) and commit["changes"] != [], path, "has no changes")
         for change in commit["changes"]:
             known = isinstance(change, list) and len(change) >= 4 and change[0] in ("metric", "params", "tags")
-            _expect(known, path, "holds an unknown change:", change)
+            rewind = isinstance(change, list) and len(change) == 3 and change[0] == "rewind"
+            _expect(known or rewind, path, "holds an unknown change:", change)
         numbers.append(number)
     numbers.sort()
     if numbers:
@@ -256,12 +271,12 @@ def _check_end(folder: str, meta: Dict[str, Any], documents: Dict[str, Dict[str,
         values = {key: document["value"] for key, document in documents[kind].items()}
         _expect(snapshot[kind] == values, path, "disagrees with the documents of", kind)
         _check_marks(path, kind, snapshot["nonfinite"], documents[kind])
-    _expect(set(snapshot["metrics"]) == set(documents["metrics"]), path, "holds other metrics than the documents")
+    metrics = {key: one for key, one in documents["metrics"].items() if one.get("hidden", -1) != one.get("count")}
+    _expect(set(snapshot["metrics"]) == set(metrics), path, "holds other metrics than the documents")
     for key, summary in snapshot["metrics"].items():
-        document = documents["metrics"][key]
-        for name in ("value", "step", "count", "min", "max"):
-            if name in document:
-                _expect(summary[name] == document[name], path, "disagrees about", key, name)
+        for name in ("value", "step", "count", "min", "max", "hidden"):
+            if name in metrics[key]:
+                _expect(summary[name] == metrics[key][name], path, "disagrees about", key, name)
 
 
 def _check_marks(path: str, kind: str, marks: Dict[str, Any], documents: Dict[str, Any]) -> None:

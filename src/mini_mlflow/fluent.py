@@ -135,6 +135,11 @@ def flush() -> None:
     active.require_run().flush()
 
 
+def rewind(step: int) -> None:
+    """`Run.rewind` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().rewind(step)
+
+
 # -- experiments and the trash -------------------------------------------------------------------------------------
 
 

@@ -129,7 +129,7 @@ class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods):
 
         ``metadata`` holds all of ``meta.yaml``, other writers' keys too; its "status" is CRASHED where the run says
         RUNNING but its owner is dead, and UNKNOWN where the owner is on another host and cannot be seen. ``metrics``
-        holds the last value of each. Documents that cannot be read are left out, with a DamagedFileWarning.
+        holds the last visible value of each. Documents that cannot be read are left out, with a DamagedFileWarning.
 
         Raises:
             RunNotFoundError: (a FileNotFoundError and a LookupError) there is no such run.
@@ -161,11 +161,13 @@ class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods):
                     continue
         return None
 
-    def get_metric_history(self, run_id: str, key: str, experiment_id: Any = None) -> List[Point]:
+    def get_metric_history(
+        self, run_id: str, key: str, experiment_id: Any = None, *, hidden: bool = False
+    ) -> List[Point]:
         """All points of the metric as ``Point(step, value, timestamp)``, in the order in which they were logged.
 
         The timestamp is in milliseconds since the epoch. [] if the run has no such metric (yet). Points that cannot
-        be read are left out, with a DamagedFileWarning.
+        be read are left out, with a DamagedFileWarning; so are those that a `Run.rewind` hides, unless ``hidden``.
 
         Raises:
             RunNotFoundError, ValueError, TypeError: as `get_run`.
@@ -174,9 +176,10 @@ class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods):
         if not isinstance(key, str):
             raise InvalidTypeError("metric key must be a str, not %s: %s" % (type(key).__name__, show(key)))
         try:
-            return read_history(paths, key)
+            history = read_history(paths, key)
         except FileNotFoundError:
             raise not_found(paths.address) from None
+        return history.stored if hidden else history.shown
 
     def _experiment(self, experiment_id: Any) -> int:
         return self.experiment_id if experiment_id is None else check_experiment_id(experiment_id)

@@ -25,9 +25,10 @@ class Call(NamedTuple):
 
     Attributes:
         begun, done: the steps of the disk between which it ran.
-        kind: "params", "tags", "metric", "flush", or "turn" for a start and an end.
+        kind: "params", "tags", "metric", "rewind", "flush", or "turn" for a start and an end; "hide" is said of a
+            point that is hidden already before the first call.
         key: of a param, tag or metric.
-        value: what was logged; of a turn, the status.
+        value: what was logged; of a turn, the status; of a rewind, the step.
         outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
     """
 
@@ -111,6 +112,9 @@ class Diary:
         points = dict.fromkeys(keys, self._next_value)
         self._next_value += 1.0
         self._make(lambda: self.run.log_metrics(points), *(Call(0, 0, "metric", *pair) for pair in points.items()))
+
+    def rewind(self, step: int) -> None:
+        self._make(lambda: self.run.rewind(step), Call(0, 0, "rewind", value=step))
 
     def flush(self) -> None:
         self._make(self.run.flush, Call(0, 0, "flush"))

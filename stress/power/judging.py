@@ -6,25 +6,32 @@
 - "never": nothing need be there.
 
 Always: no reader and no writer trips over what is left, no value is there that nobody logged, no point twice, none
-out of order, and each history is numbered without a gap.
+out of order, and what is visible of each history is numbered without a gap, and is what the rewinds leave of it.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from itertools import product
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError
+from mini_mlflow.disk.keys import unquote_name
+from mini_mlflow.disk.layout import METRICS, RunPaths
+from mini_mlflow.entities import RunAddress
+from mini_mlflow.formats.commits import MetricChange
+from mini_mlflow.reading.run_folder import documents, list_log, read_log
 from stress.power.diary import CUT_SHORT, DONE, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
 
 History = List[Tuple[int, float]]
 
 
 class Found(NamedTuple):
-    """A run as a reader sees it; histories are (step, value)."""
+    """A run as a reader sees it; histories are (step, value), those in ``logged`` with the points that are hidden."""
 
     run: Dict[str, Any]
     histories: Dict[str, History]
+    logged: Dict[str, History]
 
 
 class Asked(NamedTuple):
@@ -66,11 +73,22 @@ def read(root: str) -> Optional[Found]:
             assert listed == [], "a run is listed that cannot be read"
             return None
         assert listed == [RUN_ID], "a run is not listed that can be read"
-        histories = {
-            key: [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key)]
-            for key in run["metrics"]
-        }
-    return Found(run, histories)
+        keys = sorted({*run["metrics"], *_list_metrics(root)})
+        histories, logged = ({key: _read_history(tracker, key, hidden) for key in keys} for hidden in (False, True))
+    return Found(run, {key: points for key, points in histories.items() if points}, logged)
+
+
+def _read_history(tracker: ExperimentTracker, key: str, hidden: bool) -> History:
+    return [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key, hidden=hidden)]
+
+
+def _list_metrics(root: str) -> Iterator[str]:
+    """The keys of metrics, also of those that no reader shows since all of their points are hidden."""
+    paths = RunPaths.of(RunAddress(root, 0, RUN_ID))
+    for _, changes in read_log(paths, list_log(paths)):
+        yield from (change.key for change in changes if isinstance(change, MetricChange))
+    for _, stem in documents(paths, METRICS):
+        yield unquote_name(stem) or stem
 
 
 def judge(found: Optional[Found], asked: Asked, level: str) -> None:
@@ -81,12 +99,13 @@ def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     run = found.run
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
-    _judge_histories(found.histories, asked)
-    for key, points in found.histories.items():
-        if level != "never":
-            # With "never", a sealed file may be lost that the document counts on.
-            assert [step for step, _ in points] == list(range(len(points))), f"{key} is misnumbered: {points}"
-            assert run["metrics"][key] == points[-1][1], f"the value of {key} is not its last point"
+    _judge_histories(found.logged, asked)
+    # With "never", a sealed file may be lost that the document counts on.
+    for key, logged in found.logged.items() if level != "never" else ():
+        points = found.histories.get(key, [])
+        assert [step for step, _ in points] == list(range(len(points))), f"{key} is misnumbered: {points}"
+        _judge_rewinds(key, logged, points, asked)
+        assert run["metrics"].get(key) == (points[-1][1] if points else None), f"{key} shows another value"
     assert run["metadata"]["name"] == RUN_NAME, "the name is wrong"
     # Without its lock file, nobody can tell that the owner is dead.
     status = RUNNING if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
@@ -137,6 +156,32 @@ def _judge_histories(histories: Dict[str, History], asked: Asked) -> None:
         assert all(value in rest for value in values), f"{key} has a point twice, out of order or invented: {values}"
 
 
+def _judge_rewinds(key: str, logged: History, shown: History, asked: Asked) -> None:
+    """What is visible is what all sure rewinds leave, and some of those that may have happened."""
+    rewinds = [call for call in asked.safe if call.kind == "rewind" and call.outcome != REFUSED]
+    rewinds += [call for call in asked.possible if call.kind == "rewind"]
+    sure = {id(call) for call in asked.safe if call.outcome == DONE}
+    choices = [(True,) if id(call) in sure else (True, False) for call in rewinds]
+    values = [value for _, value in logged]
+    for chosen in product(*choices):
+        happened = {id(call) for call, yes in zip(rewinds, chosen) if yes}
+        if _replay(key, values, [*asked.safe, *asked.possible], happened) == shown:
+            return
+    raise AssertionError(f"{key} shows {shown}, of {logged}, which no choice of rewinds leaves: {rewinds}")
+
+
+def _replay(key: str, values: Sequence[float], calls: Sequence[Call], rewinds: Set[int]) -> History:
+    shown: History = []
+    for call in calls:
+        if call.kind == "rewind":
+            shown = [point for point in shown if point[0] <= call.value or id(call) not in rewinds]
+        elif call.kind == "hide" and call.key == key:
+            shown = [point for point in shown if point[1] != call.value]
+        elif call.kind == "metric" and call.key == key and call.value in values:
+            shown.append((len(shown), call.value))
+    return shown
+
+
 def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
     """The calls that would have made the run as it was found, all on the medium before the first step.
 
@@ -149,7 +194,12 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
         return [call for call in before if call.kind != "turn"]
     if level == "never":
         return before
-    calls = [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
+    calls = []
+    for key, points in found.logged.items():
+        shown = {value for _, value in found.histories.get(key, [])}
+        for _, value in points:
+            calls.append(Call(0, 0, "metric", key, value))
+            calls += [Call(0, 0, "hide", key, value)] if value not in shown else []
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     status = found.run["metadata"]["status"]
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]

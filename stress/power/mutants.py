@@ -105,6 +105,7 @@ MUTANTS = [
         "        files.folding.make_histories_durable(documents.longer_metrics())\n",
         "        pass\n",
     ),
+    Mutant("also a metric of one point, if it is hidden", SNAPSHOTS, " != 1 or document.hidden]", " != 1]"),
     Mutant(
         "and its name",
         FOLDING,
@@ -120,12 +121,12 @@ MUTANTS = [
         "            merged = self.folding.fold(commits)\n",
     ),
     Mutant("always: a new file is synced", NEW, "            atomic.sync_file(path)\n", ""),
-    Mutant("always: and its name", NEW, "            atomic.sync_folder(folder)\n", ""),
+    Mutant("always: and its name", NEW, "sync_folder(folder)\n            if", "check_folder(folder)\n            if"),
     Mutant(
         "always: and that of its folder",
         NEW,
-        "            atomic.sync_folder(os.path.dirname(folder))\n",
-        "            pass\n",
+        "                atomic.sync_folder(os.path.dirname(folder))\n",
+        "",
     ),
     Mutant("always: a new run's meta.yaml is synced", LIFE, "META, data, durable)", "META, data, False)"),
     Mutant("always: and the way down to it", LIFE, "        if durable:\n            _sync_way_down(run)\n", ""),

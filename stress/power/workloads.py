@@ -141,6 +141,35 @@ def failing_disk(diary: Diary, dice: random.Random) -> None:
     diary.end()
 
 
+def rewinds(diary: Diary, dice: random.Random) -> None:
+    """Rewinds of what is in documents, in sealed files and in the log; one that is killed, and one that is refused."""
+    diary.start()
+    for _ in range(3):
+        diary.metrics("loss", "acc")
+    diary.metrics("single")
+    diary.rewind(1)
+    for _ in range(3):
+        diary.metrics("loss")
+    diary.flush()
+    diary.rewind(3)
+    diary.metrics("loss", "acc")
+    diary.end()
+    diary.start()
+    diary.rewind(0)
+    diary.metrics("loss", "new")
+    diary.failing(lambda: diary.rewind(-1), "fsync", "log")
+    diary.metrics("loss")
+    # It stands in the log, and its fold fails.
+    diary.failing(lambda: diary.rewind(0), "fsync", "metrics")
+    diary.metrics("acc")
+    diary.killed_during(lambda: diary.rewind(-1), at=dice.randrange(1, 30))
+    diary.switch_to(SimulatedProcess(pid=1002))
+    diary.start()
+    diary.metrics("loss", "late")
+    diary.rewind(1)
+    diary.end("KILLED")
+
+
 def anything(diary: Diary, dice: random.Random) -> None:
     """Thirty calls at random, by two processes, with an end and a resume now and then."""
     processes = [diary.process, SimulatedProcess(pid=1002)]
@@ -179,7 +208,7 @@ def go_on(diary: Diary) -> None:
 
 WORKLOADS: Dict[str, Workload] = {
     workload.__name__: workload
-    for workload in (several_lives, batches, two_processes, kills, repairs, failing_disk, anything)
+    for workload in (several_lives, batches, two_processes, kills, repairs, failing_disk, anything, rewinds)
 }
 
 #: How documents are kept up to date: rewritten at each call, left to flush and end, or folded at each fifth commit.

@@ -13,6 +13,7 @@ from stress.scenarios.killed_writers import killed_writers
 from stress.scenarios.many_runs import many_runs
 from stress.scenarios.mixed_versions import mixed_versions
 from stress.scenarios.one_run import one_run
+from stress.scenarios.preemption import preemption
 from stress.scenarios.readers import readers
 from stress.scenarios.resume import resume
 from stress.scenarios.setting import Setting
@@ -28,6 +29,7 @@ SCENARIOS: Dict[str, Scenario] = {
     "forks": forks,
     "resume": resume,
     "births_and_deletions": births_and_deletions,
+    "preemption": preemption,
     "mixed_versions": mixed_versions,
     "full_disk": full_disk,
 }
@@ -42,6 +44,7 @@ SIZES: Dict[str, Size] = {
     "forks": Size(28.0),
     "resume": Size(10.0),
     "births_and_deletions": Size(10.0),
+    "preemption": Size(8.0),
     "mixed_versions": Size(8.0),
     "full_disk": Size(8.0, round_seconds=30.0),
 }

@@ -117,7 +117,7 @@ def iter_points(run: Any) -> Iterator[Sequence[Any]]:
 
     for key in sorted(run.metrics):
         try:
-            points = read_history(RunPaths.of(run.address), key)
+            points = read_history(RunPaths.of(run.address), key).shown
         except FileNotFoundError:
             # Deleted since the search.
             return

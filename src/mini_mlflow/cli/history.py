@@ -33,7 +33,7 @@ def _execute(request: Request) -> int:
 
     arguments = request.arguments
     paths = find_run(request, arguments.run)
-    points = read_history(paths, arguments.key)
+    points = read_history(paths, arguments.key).shown
     if not points:
         raise CommandError(_no_such_metric(paths, arguments.key))
     points = points[-arguments.last :] if arguments.last else points

@@ -96,7 +96,7 @@ def _draw(request: Request, run: Any, key: str) -> str:
     from mini_mlflow.disk.layout import RunPaths
     from mini_mlflow.reading.metric_history import read_history
 
-    values: Sequence[float] = [point.value for point in read_history(RunPaths.of(run.address), key)]
+    values: Sequence[float] = [point.value for point in read_history(RunPaths.of(run.address), key).shown]
     return draw_sparkline(values, _CURVE, request.output.can_draw)
 
 

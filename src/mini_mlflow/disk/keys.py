@@ -28,6 +28,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\<>:"|?*]')
 # Windows reserves these with any extension: "nul.json" opens the device.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\xb9\xb2\xb3]|conin\$|conout\$)(?:\.|\Z)", re.I)
 _TO_QUOTE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\<>:"|?*%]')
+_QUOTED = re.compile(r"(?:%[0-9A-F]{2})+")
 # The names that nearly everybody uses skip the rest of quote_key. No device name is longer than four letters
 # but CONIN$, and "$" is not among these characters.
 _SAFE = re.compile(r"(?!(?:con|prn|aux|nul|com.|lpt.)(?:\.|\Z))[A-Za-z0-9_][A-Za-z0-9_.@ -]*\Z", re.I)

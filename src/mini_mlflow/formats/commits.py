@@ -4,7 +4,8 @@
 
     {"commit": 17, "changes": [
     ["metric", "loss", 0.5, null, 1763882110123],
-    ["params", "lr", 0.01, "2026-11-23T07:15:10.123456Z"]
+    ["params", "lr", 0.01, "2026-11-23T07:15:10.123456Z"],
+    ["rewind", 1200, 1763882110131]
     ]}
 
 The kinds of change are closed: what is not among them is refused when it is written and reported when it is read.
@@ -21,6 +22,7 @@ from mini_mlflow.formats.history import parse_json
 from mini_mlflow.formats.values import Encoded, dump_number, encode_text, to_nonfinite
 
 METRIC = "metric"
+REWIND = "rewind"
 #: The kinds whose last value wins; also the names of their folders.
 VALUE_KINDS = ("params", "tags")
 
@@ -57,7 +59,29 @@ class ValueChange(NamedTuple):
         )
 
 
-Change = Union[MetricChange, ValueChange]
+class RewindChange(NamedTuple):
+    """Of every metric of the run, the points that stand before this and have a step above ``step`` are hidden.
+
+    Versions that do not know it take its commit for damaged: they warn, pass over it, and show those points.
+    """
+
+    step: int
+    timestamp: int
+
+    @property
+    def kind(self) -> str:
+        """Not that of any document: it has no document of its own, and no key."""
+        return REWIND
+
+    @property
+    def key(self) -> str:
+        return ""
+
+    def dump(self) -> str:
+        return '["rewind", %d, %d]' % self
+
+
+Change = Union[MetricChange, ValueChange, RewindChange]
 
 
 def dump_commit(number: int, lines: Sequence[str]) -> bytes:
@@ -90,6 +114,9 @@ def _parse_change(change: Any, path: str) -> Change:
                 and type(number) in (int, float)
             ):
                 return MetricChange(key, float(number), step, timestamp)
+        elif kind == REWIND:
+            if len(change) == 3 and type(key) is type(value) is int:
+                return RewindChange(key, value)
         elif kind in VALUE_KINDS and isinstance(key, str) and isinstance(change[3], str):
             nonfinite = json.dumps(change[4]) if len(change) > 4 else ""
             return ValueChange(kind, key, Encoded(json.dumps(value), nonfinite), change[3])

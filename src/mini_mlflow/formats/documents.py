@@ -189,7 +189,9 @@ class Snapshot(NamedTuple):
     Attributes:
         metadata: what ``meta.yaml`` says.
         params, tags: key to value.
-        metrics: key to ``{"value", "step", "timestamp", "count", "min", "max"}``, the timestamp in milliseconds.
+        metrics: key to ``{"value", "step", "timestamp", "count", "min", "max"}``, the timestamp in milliseconds. Of a
+            metric that was rewound also "hidden": so many of its "count" points are, and the rest of the summary is
+            of the others. A metric with no visible point is left out.
     """
 
     metadata: Dict[str, Any]
@@ -208,7 +210,8 @@ def dump_snapshot(
     for kind in ("params", "tags"):
         pairs = ("%s: %s" % (encode_text(key), encoded.json) for key, encoded in values[kind].items())
         parts.append('"%s": {%s}' % (kind, ", ".join(pairs)))
-    lines = ("%s: %s" % (encode_text(key), _dump_summary(document)) for key, document in metrics.items())
+    shown = ((key, document) for key, document in metrics.items() if not document.is_hidden)
+    lines = ("%s: %s" % (encode_text(key), _dump_summary(document)) for key, document in shown)
     parts.append('"metrics": {%s}' % ", ".join(lines))
     marked = (
         '"%s/%s' % (kind, encode_text(key)[1:] + ": " + encoded.nonfinite)
@@ -225,8 +228,9 @@ def _dump_summary(document: MetricDocument) -> str:
         dump_number(item) if isinstance(item, float) else json.dumps(item)
         for item in (document.value, document.minimum, document.maximum)
     ]
-    text = '{"value": %s, "step": %d, "timestamp": %d, "count": %d, "min": %s, "max": %s}'
-    return text % (numbers[0], document.step, document.timestamp, document.count, numbers[1], numbers[2])
+    hidden = ', "hidden": %d' % document.hidden if document.hidden else ""
+    text = '{"value": %s, "step": %d, "timestamp": %d, "count": %d, "min": %s, "max": %s%s}'
+    return text % (numbers[0], document.step, document.timestamp, document.count, numbers[1], numbers[2], hidden)
 
 
 def parse_snapshot(data: bytes, path: str) -> Snapshot:

@@ -9,6 +9,11 @@ without parsing them::
 
 The newest points stand in the document, older ones in sealed files (`formats.tiers`).
 
+Of a metric that was rewound, the first line also has ``"rewinds": [[position, step], ...], "hidden": 3``: which points
+are hidden (`formats.rewinds`), and how many. Its value, step, timestamp, min and max are then those of the visible
+points (null and 0 if there are none), while ``count`` and the positions go on counting all of them. A version that
+does not know the two fields shows every point in the history, and keeps the fields when it logs on.
+
 A document at commit n holds exactly the points of the commits up to n. That makes folding idempotent.
 """
 
@@ -20,6 +25,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.points import NewPoint, as_new, dump_point, parse_points, salvage_points
+from mini_mlflow.formats.rewinds import Batches, Rewinds, add_rewind, parse_rewinds, summarize
 from mini_mlflow.formats.tiers import Range, parse_ranges
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso
 from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
@@ -27,7 +33,7 @@ from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
 _OPENING = b'"points": ['
 _CLOSING = b"]}\n"
 _FIELDS_OF_0_1_0 = frozenset(("value", "timestamp", "key"))
-_OWN_FIELDS = frozenset("value step timestamp count commit min max sealed points key".split())
+_OWN_FIELDS = frozenset("value step timestamp count commit min max sealed rewinds hidden points key".split())
 
 
 class MetricDocument(NamedTuple):
@@ -44,19 +50,29 @@ class MetricDocument(NamedTuple):
     sealed: Tuple[Range, ...] = ()
     points: bytes = b""
     extra: Tuple[Tuple[str, Any], ...] = ()
+    rewinds: Rewinds = ()
+    hidden: int = 0
 
     @property
     def sealed_count(self) -> int:
         """How many of the points stand in sealed files."""
         return self.sealed[-1][1] + 1 if self.sealed else 0
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether all of its points are, so that it has no value to show."""
+        return 0 < self.hidden == self.count
+
     def appended(self, new: Sequence[NewPoint], commit: int) -> MetricDocument:
-        """The same metric with further points, at ``commit``. A point without a step gets its position as its step."""
+        """The same metric with further points, at ``commit``.
+
+        A point without a step gets as its step its position among the visible points.
+        """
         lines = [self.points] if self.points else []
         count, low, high = self.count, self.minimum, self.maximum
         value, step, time_ms = self.value, self.step, self.timestamp
         for value, given_step, time_ms in new:
-            step = count if given_step is None else given_step
+            step = count - self.hidden if given_step is None else given_step
             lines.append(dump_point(step, value, time_ms))
             count += 1
             if value == value:
@@ -73,13 +89,32 @@ class MetricDocument(NamedTuple):
             points=b",\n".join(lines),
         )
 
+    def rewound(self, step: int, batches: Batches) -> MetricDocument:
+        """The same metric, of whose points (which are ``batches``) those with a step above ``step`` are hidden."""
+        return self.summarized(add_rewind(self.rewinds, self.count, step), batches)
+
+    def summarized(self, rewinds: Rewinds, batches: Batches) -> MetricDocument:
+        """The same metric with ``rewinds``, if they hide more than its own, and what its visible points say of it."""
+        seen = summarize(batches, rewinds, self.rewinds)
+        return self._replace(
+            value=None if seen.last is None else seen.last.value,
+            step=0 if seen.last is None else seen.last.step,
+            timestamp=0 if seen.last is None else seen.last.timestamp,
+            minimum=seen.low,
+            maximum=seen.high,
+            rewinds=rewinds if seen.newly else self.rewinds,
+            hidden=seen.hidden,
+        )
+
     def first_line(self) -> bytes:
         """The document's first line; two documents of one metric with the same first line are the same."""
         sealed = ", ".join('"%d-%d"' % pair for pair in self.sealed)
         extra = "".join("%s: %s, " % (json.dumps(name), json.dumps(value)) for name, value in self.extra)
+        rewinds = ", ".join("[%d, %d]" % pair for pair in self.rewinds)
+        rewound = '"rewinds": [%s], "hidden": %d, ' % (rewinds, self.hidden) if self.rewinds else ""
         text = (
             '{"value": %s, "step": %d, "timestamp": "%s", "count": %d, "commit": %d, "min": %s, "max": %s, '
-            '"sealed": [%s], "key": %s, %s"points": [\n'
+            '"sealed": [%s], %s"key": %s, %s"points": [\n'
         )
         return (
             text
@@ -92,6 +127,7 @@ class MetricDocument(NamedTuple):
                 _dump_any(self.minimum),
                 _dump_any(self.maximum),
                 sealed,
+                rewound,
                 encode_text(self.key),
                 extra,
             )
@@ -166,6 +202,7 @@ def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[b
         new: List[NewPoint] = [(blank.value, None, blank.timestamp)] if isinstance(blank.value, float) else []
         return blank.appended(new, 0)
     try:
+        rewinds = parse_rewinds(fields["rewinds"], _int(fields["count"])) if "rewinds" in fields else ()
         document = blank._replace(
             count=_int(fields["count"]),
             commit=_int(fields["commit"]),
@@ -174,6 +211,8 @@ def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[b
             maximum=_float_or_none(fields.get("max")),
             sealed=parse_ranges(fields["sealed"]),
             points=points or b"",
+            rewinds=rewinds,
+            hidden=_hidden(fields) if rewinds else 0,
         )
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise DamagedFileError(path, "has a first line of the wrong kind: %r" % error) from None
@@ -202,8 +241,24 @@ def _int(value: Any) -> int:
     return value
 
 
+def _hidden(fields: Dict[str, Any]) -> int:
+    hidden = _int(fields["hidden"])
+    if not 0 <= hidden <= fields["count"]:
+        raise ValueError("%d points cannot be hidden" % hidden)
+    return hidden
+
+
 def _float_or_none(value: Any) -> Optional[float]:
     return None if value is None else float(value)
+
+
+def salvage_rewinds(data: bytes) -> Rewinds:
+    """The rewinds in the first line of a damaged document; none if that cannot be read."""
+    try:
+        fields = parse_json(data.partition(b"\n")[0] + b"]}", "")
+        return parse_rewinds(fields["rewinds"], _int(fields["count"]))
+    except (DamagedFileError, TypeError, ValueError, LookupError):
+        return ()
 
 
 def salvage_document(data: bytes, path: str) -> List[Point]:

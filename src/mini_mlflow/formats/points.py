@@ -77,15 +77,19 @@ def drop_known(older: Sequence[Point], new: Sequence[NewPoint]) -> List[NewPoint
     For a metric whose document is lost, and with it the number of the commit up to which points were folded: the log
     may hold some of them still, and none may stand twice.
     """
-    known = Counter((repr(point.value), point.timestamp) for point in older)
-    kept = []
-    for value, step, timestamp in new:
+    return [point for point, is_known in zip(new, find_known(older, new)) if not is_known]
+
+
+def find_known(older: Sequence[Point], new: Sequence[NewPoint]) -> List[bool]:
+    """For each of ``new``, whether ``older`` holds it already; value and timestamp tell."""
+    unmatched = Counter((repr(point.value), point.timestamp) for point in older)
+    known = []
+    for value, _, timestamp in new:
         identity = (repr(value), timestamp)
-        if known[identity]:
-            known[identity] -= 1
-        else:
-            kept.append((value, step, timestamp))
-    return kept
+        known.append(unmatched[identity] > 0)
+        if known[-1]:
+            unmatched[identity] -= 1
+    return known
 
 
 def to_sealed(lines: bytes) -> bytes:

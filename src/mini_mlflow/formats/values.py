@@ -236,7 +236,7 @@ def to_step(step: Any, key: str) -> Optional[int]:
     """
     if step is None:
         return None
-    return _to_int(step, "step of metric %r" % key)
+    return to_int(step, "step of metric %r" % key)
 
 
 def to_timestamp(timestamp: Any, key: str) -> int:
@@ -246,7 +246,7 @@ def to_timestamp(timestamp: Any, key: str) -> int:
         InvalidTypeError: not an int (bool is none).
         InvalidValueError: negative, or after the year 9999.
     """
-    number = _to_int(timestamp, "timestamp of metric %r" % key)
+    number = to_int(timestamp, "timestamp of metric %r" % key)
     if not 0 <= number <= LIMIT_MS:
         raise InvalidValueError(
             "timestamp of metric %r must be milliseconds since the epoch, from 0 to %d, not %.80r"
@@ -255,7 +255,13 @@ def to_timestamp(timestamp: Any, key: str) -> int:
     return number
 
 
-def _to_int(value: Any, what: str) -> int:
+def to_int(value: Any, what: str) -> int:
+    """``value`` as an int that can be read back; ``what`` names it in the message.
+
+    Raises:
+        InvalidTypeError: not an int (bool is none).
+        InvalidValueError: more than 4,200 digits.
+    """
     number = check_int(value, what)
     if number.bit_length() > _LIMIT_INT_BITS:
         raise InvalidValueError("%s has more than 4,200 digits" % what)

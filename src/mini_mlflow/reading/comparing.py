@@ -153,7 +153,7 @@ def _compare_metric(key: str, runs: Sequence[FoundRun]) -> MetricComparison:
         tuple(None if summary is None else summary[name] for summary in summaries) for name in ("value", "min", "max")
     )
     sharing = [run for run, summary in zip(runs, summaries) if summary is not None]
-    parts_at = find_parting([read_history(RunPaths.of(run.address), key) for run in sharing])
+    parts_at = find_parting([read_history(RunPaths.of(run.address), key).shown for run in sharing])
     return MetricComparison(last, low, high, parts_at)
 
 

@@ -1,18 +1,30 @@
-"""All points of one metric, read without a lock while others write: sealed files, the document, then the log."""
+"""All points of one metric, read without a lock while others write: sealed files, the document, then the log.
+
+The points that a rewind hid are left out, by what the document and then the log say of rewinds.
+"""
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_range
 from mini_mlflow.disk.regular import exists, list_folder, read_file
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
-from mini_mlflow.formats.commits import MetricChange
+from mini_mlflow.formats.commits import MetricChange, RewindChange
 from mini_mlflow.formats.documents import Snapshot, parse_meta
-from mini_mlflow.formats.history import MetricDocument, parse_document
-from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points
+from mini_mlflow.formats.history import MetricDocument, parse_document, salvage_rewinds
+from mini_mlflow.formats.points import as_new, drop_known, salvage_points, to_points
+from mini_mlflow.formats.rewinds import (
+    NewItem,
+    Rewind,
+    Rewinds,
+    add_rewind,
+    append_items,
+    drop_known_items,
+    select_visible,
+)
 from mini_mlflow.formats.tiers import join_ranges
 from mini_mlflow.formats.values import to_nonfinite
 from mini_mlflow.reading.run_folder import (
@@ -29,8 +41,15 @@ from mini_mlflow.reading.run_folder import (
 _MERGES_MET = 20
 
 
-def read_history(paths: RunPaths, key: str) -> List[Point]:
-    """All points of the metric, in the order in which they were logged; [] if the run has no such metric.
+class History(NamedTuple):
+    """The points of a metric in the order in which they were logged: all of them, and those that no rewind hides."""
+
+    stored: List[Point]
+    shown: List[Point]
+
+
+def read_history(paths: RunPaths, key: str) -> History:
+    """The history of the metric; an empty one if the run has no such metric.
 
     What is damaged is passed over, with a DamagedFileWarning that names the file.
 
@@ -43,7 +62,7 @@ def read_history(paths: RunPaths, key: str) -> List[Point]:
         return _read_all(standing, key)
 
 
-def _read_all(paths: RunPaths, key: str) -> List[Point]:
+def _read_all(paths: RunPaths, key: str) -> History:
     snapshot = read_snapshot(paths)
     if snapshot is None:
         # A folder without a whole meta.yaml is no run.
@@ -52,30 +71,54 @@ def _read_all(paths: RunPaths, key: str) -> List[Point]:
         found = _read_once(paths, key, snapshot, give_up=attempt == _MERGES_MET - 1)
         if found is not None:
             return found
-    return []
+    return History([], [])
 
 
-def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool) -> Optional[List[Point]]:
-    """The points; None if a sealed file was merged meanwhile and all must be read again."""
+def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool) -> Optional[History]:
+    """The history; None if a sealed file was merged meanwhile and all must be read again."""
     commits = read_log(paths, list_log(paths))
-    document, lines = _read_document(paths, key)
-    older = _read_sealed(paths, key, document.sealed if document else _list_sealed(paths, key), give_up)
+    document, data = _read_document(paths, key)
+    if document is not None:
+        return bring_up(paths, document, commits, give_up)
+    older = _read_sealed(paths, key, _list_sealed(paths, key), (), give_up)
     if older is None:
         return None
-    path = paths.document(METRICS, key)
-    if document is not None:
-        newest = salvage_points(document.points, path)
-        if len(newest) != document.count - document.sealed_count:
-            warn(DamagedFileError(path, "has only %d points that can be read" % len(newest)))
-        return older + newest + to_points(_new_points(commits, key, document.commit), document.count)
     # Without the document nobody knows up to which commit the points were folded; their values and times tell.
-    points = older + to_points(drop_known(older, as_new(salvage_points(lines, path))), len(older))
-    points += to_points(drop_known(points, _new_points(commits, key, 0)), len(points))
-    return points or _history_in_snapshot(snapshot, key)
+    lines = data.partition(b"\n")[2]
+    stored = older.stored + to_points(
+        drop_known(older.stored, as_new(salvage_points(lines, paths.document(METRICS, key)))), len(older.stored)
+    )
+    items, rewinds = drop_known_items(stored, _new_items(commits, key, 0))
+    for pair in salvage_rewinds(data):
+        rewinds = add_rewind(rewinds, *pair)
+    shown = append_items(items, stored, select_visible(stored, 0, rewinds))
+    return History(stored, shown) if stored else _history_in_snapshot(snapshot, key)
+
+
+def bring_up(paths: RunPaths, document: MetricDocument, commits: Commits, give_up: bool) -> Optional[History]:
+    """The history of a metric whose document is whole, as far as ``commits`` go.
+
+    Args:
+        give_up: pass over a sealed file that is gone, with a warning.
+
+    Returns:
+        None if a sealed file is gone: it was merged since the document was read, which must be read again.
+    """
+    history = _read_sealed(paths, document.key, document.sealed, document.rewinds, give_up)
+    if history is None:
+        return None
+    path, first = paths.document(METRICS, document.key), document.sealed_count
+    newest = salvage_points(document.points, path)
+    if len(newest) != document.count - first:
+        warn(DamagedFileError(path, "has only %d points that can be read" % len(newest)))
+    history.stored.extend(newest)
+    history.shown.extend(select_visible(newest, first, document.rewinds))
+    items = _new_items(commits, document.key, document.commit)
+    return history._replace(shown=append_items(items, history.stored, history.shown)) if items else history
 
 
 def _read_document(paths: RunPaths, key: str) -> Tuple[Optional[MetricDocument], bytes]:
-    """The document; or None, and the lines that may still hold points."""
+    """The document; or None, and the bytes that may still hold points."""
     path = paths.document(METRICS, key)
     data = b""
     try:
@@ -89,7 +132,7 @@ def _read_document(paths: RunPaths, key: str) -> Tuple[Optional[MetricDocument],
         return None, b""
     except (DamagedFileError, OSError) as error:
         warn(error)
-        return None, data.partition(b"\n")[2]
+        return None, data
 
 
 def _list_sealed(paths: RunPaths, key: str) -> Tuple[Tuple[int, int], ...]:
@@ -103,8 +146,10 @@ def _list_sealed(paths: RunPaths, key: str) -> Tuple[Tuple[int, int], ...]:
         return ()
 
 
-def _read_sealed(paths: RunPaths, key: str, sealed: Sequence[Tuple[int, int]], give_up: bool) -> Optional[List[Point]]:
-    points: List[Point] = []
+def _read_sealed(
+    paths: RunPaths, key: str, sealed: Sequence[Tuple[int, int]], rewinds: Rewinds, give_up: bool
+) -> Optional[History]:
+    history = History([], [])
     for first, last in sealed:
         path = paths.sealed(key, first, last)
         try:
@@ -119,23 +164,27 @@ def _read_sealed(paths: RunPaths, key: str, sealed: Sequence[Tuple[int, int]], g
             continue
         if len(found) != last - first + 1:
             warn(DamagedFileError(path, "has only %d points that can be read" % len(found)))
-        points += found
-    return points
+        history.stored.extend(found)
+        history.shown.extend(select_visible(found, first, rewinds) if rewinds else found)
+    return history
 
 
-def _new_points(commits: Commits, key: str, above: int) -> List[NewPoint]:
-    return [
-        (change.value, change.step, change.timestamp)
-        for number, changes in commits
-        if number > above
-        for change in changes
-        if isinstance(change, MetricChange) and change.key == key
-    ]
+def _new_items(commits: Commits, key: str, above: int) -> List[NewItem]:
+    items: List[NewItem] = []
+    for number, changes in commits:
+        for change in changes if number > above else ():
+            if isinstance(change, MetricChange):
+                if change.key == key:
+                    items.append((change.value, change.step, change.timestamp))
+            elif isinstance(change, RewindChange):
+                items.append(Rewind(change.step))
+    return items
 
 
-def _history_in_snapshot(snapshot: Optional[Snapshot], key: str) -> List[Point]:
+def _history_in_snapshot(snapshot: Optional[Snapshot], key: str) -> History:
     # A metric of one point is whole in the snapshot, and its document need not have survived a power cut.
     summary = snapshot.metrics.get(key) if snapshot is not None else None
     if summary is None or summary.get("count") != 1:
-        return []
-    return [Point(int(summary["step"]), float(to_nonfinite(summary["value"])), int(summary["timestamp"]))]
+        return History([], [])
+    point = Point(int(summary["step"]), float(to_nonfinite(summary["value"])), int(summary["timestamp"]))
+    return History([point], [point])

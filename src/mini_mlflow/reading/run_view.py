@@ -9,6 +9,10 @@ What stood together must be seen together: a run is read again if a document is 
 the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit). And
 its folder is held, so that a run which is deleted meanwhile, and perhaps restored, is read whole or not at all.
 
+While a rewind waits in the log, what it leaves of a metric stands in no first line, and the last visible value is
+looked for in the whole history. That is so for a moment, or until the next writer after a kill: a rewind is folded at
+once.
+
 Damaged files are skipped, with a warning that names them; everything else is read all the same.
 """
 
@@ -16,17 +20,18 @@ from __future__ import annotations
 
 import json
 import platform
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
 from mini_mlflow.disk.regular import read_file, read_first_line
 from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
-from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, ValueChange
+from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, RewindChange, ValueChange
 from mini_mlflow.formats.documents import parse_meta, parse_value_document
-from mini_mlflow.formats.history import MetricDocument, parse_first_line
+from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import decode_value, to_nonfinite
+from mini_mlflow.reading.metric_history import History, bring_up
 from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
@@ -40,6 +45,8 @@ from mini_mlflow.reading.run_folder import (
 )
 
 Listed = List[Tuple[str, str]]
+#: Kind to key to value.
+Values = Dict[str, Dict[str, Any]]
 # Documents are replaced ten times a second at the most; a reader is not overtaken this often in a row.
 _OVERTAKEN_AT_MOST = 20
 # Nor is a run ended and resumed so often in the time of as many looks.
@@ -83,17 +90,20 @@ def read_run(paths: RunPaths) -> RunView:
 
 def _read_documents_and_log(paths: RunPaths) -> RunView:
     metadata = _read_live_metadata(paths)
-    for _ in range(_OVERTAKEN_AT_MOST):
+    for attempt in range(_OVERTAKEN_AT_MOST):
         numbers = list_log(paths)
         commits = read_log(paths, numbers)
         listed = _list_documents(paths)
-        found = {kind: _read_documents(paths, kind, listed[kind]) for kind in listed}
+        rewound = _last_rewind(commits)
+        found = {kind: _read_documents(paths, kind, listed[kind], rewound) for kind in listed}
+        summaries = _sum_up(paths, commits, found[METRICS], rewound, attempt == _OVERTAKEN_AT_MOST - 1)
         ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
-        if not ahead and _list_documents(paths) == listed and (numbers or not list_log(paths)):
+        is_whole = summaries is not None and not ahead
+        if is_whole and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
     values = {kind: {document.key: document.value for document in found[kind]} for kind in VALUE_KINDS}
     _apply(commits, found, values)
-    summaries = _sum_up(commits, found[METRICS])
+    assert summaries is not None
     metrics = {key: summary["value"] for key, summary in summaries.items()}
     return RunView(metadata, values["params"], metrics, values["tags"], summaries)
 
@@ -126,12 +136,19 @@ def _list_documents(paths: RunPaths) -> Dict[str, Listed]:
     return {kind: documents(paths, kind) for kind in (*VALUE_KINDS, METRICS)}
 
 
-def _read_documents(paths: RunPaths, kind: str, listed: Listed) -> List[Any]:
-    """The documents of a kind, one a key; without their points."""
+def _last_rewind(commits: Commits) -> int:
+    """The number of the last commit with a rewind; 0 if there is none."""
+    return max((number for number, changes in commits for one in changes if isinstance(one, RewindChange)), default=0)
+
+
+def _read_documents(paths: RunPaths, kind: str, listed: Listed, rewound: int) -> List[Any]:
+    """The documents of a kind, one a key; of metrics, only those at a commit below ``rewound`` with their points."""
     found: Dict[str, Any] = {}
     for path, stem in listed:
         if kind == METRICS:
             document = read_document(path, stem, parse_first_line, read_first_line)
+            if document is not None and document.commit < rewound:
+                document = read_document(path, stem, parse_document)
         else:
             document = read_document(path, stem, parse_value_document)
         # 0.1.0 puts a key such as "a%20b" into another file than we do. Where both stand, ours is the newer.
@@ -149,8 +166,13 @@ def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict
                 values[change.kind][change.key] = _value_of(change)
 
 
-def _sum_up(commits: Commits, documents: List[MetricDocument]) -> Dict[str, Dict[str, Any]]:
-    """Of each metric its summary, with the points of the commits that its document does not hold yet."""
+def _sum_up(
+    paths: RunPaths, commits: Commits, documents: List[MetricDocument], rewound: int, give_up: bool
+) -> Optional[Dict[str, Dict[str, Any]]]:
+    """Of each metric with a visible point its summary, with what the commits say and its document does not hold yet.
+
+    None if a history was merged meanwhile.
+    """
     summed = {document.key: document for document in documents}
     new: Dict[str, List[NewPoint]] = {}
     for number, changes in commits:
@@ -159,13 +181,33 @@ def _sum_up(commits: Commits, documents: List[MetricDocument]) -> Dict[str, Dict
                 document = summed.get(change.key)
                 if number > (document.commit if document is not None else 0):
                     new.setdefault(change.key, []).append((change.value, change.step, change.timestamp))
-    for key, points in new.items():
-        summed[key] = summed.get(key, MetricDocument(key)).appended(points, 0)
-    return {key: _summary(document) for key, document in summed.items()}
+    summaries: Dict[str, Dict[str, Any]] = {}
+    for key in {**summed, **new}:
+        document = summed.get(key, MetricDocument(key))
+        if document.commit < rewound:
+            history = bring_up(paths, document, commits, give_up)
+            if history is None:
+                return None
+            if history.shown:
+                summaries[key] = _summary_of(history)
+            continue
+        document = document.appended(new[key], 0) if key in new else document
+        if not document.is_hidden:
+            summaries[key] = _summary(document)
+    return summaries
+
+
+def _summary_of(history: History) -> Dict[str, Any]:
+    last, count = history.shown[-1], len(history.stored)
+    numbers = [point.value for point in history.shown if point.value == point.value]
+    summary: Dict[str, Any] = {"value": last.value, "step": last.step, "timestamp": last.timestamp, "count": count}
+    summary.update(min=min(numbers, default=None), max=max(numbers, default=None))
+    hidden = count - len(history.shown)
+    return dict(summary, hidden=hidden) if hidden else summary
 
 
 def _summary(document: MetricDocument) -> Dict[str, Any]:
-    return {
+    summary = {
         "value": document.value,
         "step": document.step,
         "timestamp": document.timestamp,
@@ -173,6 +215,7 @@ def _summary(document: MetricDocument) -> Dict[str, Any]:
         "min": document.minimum,
         "max": document.maximum,
     }
+    return dict(summary, hidden=document.hidden) if document.hidden else summary
 
 
 def _value_of(change: ValueChange) -> Any:

@@ -55,9 +55,9 @@ _RULES: Dict[str, Tuple[str, str]] = {
     "document-ahead": (DAMAGE, "No document holds a commit above the highest number that the log or meta.yaml knows."),
     "document-layout": (NOTICE, "The document of a metric is laid out by lines."),
     # Histories
-    "wrong-count": (DAMAGE, "The count of a metric is that of its points."),
-    "wrong-last": (DAMAGE, "The value, step and timestamp of a metric are those of its last point."),
-    "wrong-range": (DAMAGE, "The min and max of a metric are those of its points."),
+    "wrong-count": (DAMAGE, "The count of a metric is that of its points, and so is that of the hidden ones."),
+    "wrong-last": (DAMAGE, "The value, step and timestamp of a metric are those of its last visible point."),
+    "wrong-range": (DAMAGE, "The min and max of a metric are those of its visible points."),
     "sealed-gap": (DAMAGE, "The sealed files of a metric follow one another from position 0, with no gap or overlap."),
     "sealed-missing": (DAMAGE, "Every sealed file that a document lists is there."),
     "torn-sealed": (DAMAGE, "A sealed file holds a point for each position that its name says."),

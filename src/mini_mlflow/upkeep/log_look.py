@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 from mini_mlflow.disk.layout import METRICS, commit_number
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.errors import DamagedFileError
-from mini_mlflow.formats.commits import MetricChange, parse_commit
+from mini_mlflow.formats.commits import MetricChange, RewindChange, parse_commit
 from mini_mlflow.formats.documents import parse_meta
 from mini_mlflow.upkeep.entries import is_file, is_temporary, list_entries, note_foreign
 from mini_mlflow.upkeep.findings import DAMAGE
@@ -57,6 +57,9 @@ def _look_at_commit(look: RunLook, number: int) -> None:
     if not changes:
         look.note(path, "torn-commit", "it holds no changes; nobody writes such a commit: remove it")
     for change in changes:
+        if isinstance(change, RewindChange):
+            look.rewound = max(number, look.rewound)
+            continue
         place = (METRICS if isinstance(change, MetricChange) else change.kind, change.key)
         look.commits[place] = max(number, look.commits.get(place, 0))
 
@@ -77,7 +80,11 @@ def _doubt_gaps(look: RunLook, numbers: List[int]) -> None:
 
 def look_for_documents_of_log(look: RunLook) -> None:
     """Every key in the log has its document; of a run that has ended, one that holds all of it."""
-    for (kind, key), number in sorted(look.commits.items()):
+    wanted = dict(look.commits)
+    for place, document in look.documents.items():
+        if place[0] == METRICS and look.rewound and document.count:
+            wanted[place] = max(look.rewound, wanted.get(place, 0))
+    for (kind, key), number in sorted(wanted.items()):
         path = look.paths.document(kind, key)
         document = look.documents.get((kind, key))
         if document is None:

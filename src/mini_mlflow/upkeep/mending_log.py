@@ -12,7 +12,7 @@ from typing import List, Optional
 from mini_mlflow.disk.layout import commit_number, document_name
 from mini_mlflow.disk.regular import read_file
 from mini_mlflow.errors import MiniMlflowError
-from mini_mlflow.formats.commits import Change, MetricChange, dump_commit, parse_commit
+from mini_mlflow.formats.commits import Change, ValueChange, dump_commit, parse_commit
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.values import decode_value, encode_value
 from mini_mlflow.upkeep.mending import Case, Plan, Told, move_away, refuse
@@ -38,7 +38,7 @@ def mend_commit(case: Case) -> Plan:
 
 
 def _dump_strictly(change: Change, path: str) -> str:
-    if isinstance(change, MetricChange):
+    if not isinstance(change, ValueChange):
         return change.dump()
     nonfinite = json.loads(change.encoded.nonfinite) if change.encoded.nonfinite else None
     value = decode_value(json.loads(change.encoded.json), nonfinite)

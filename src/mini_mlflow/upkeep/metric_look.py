@@ -7,7 +7,7 @@ one file says. A listed file that is gone was merged, or is missing: then the do
 from __future__ import annotations
 
 import os
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk.layout import METRICS, document_of_history, document_stem, sealed_range
 from mini_mlflow.disk.regular import exists
@@ -15,6 +15,7 @@ from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line, parse_json, salvage_document
 from mini_mlflow.formats.points import decode_points
+from mini_mlflow.formats.rewinds import Rewinds, select_visible
 from mini_mlflow.formats.tiers import Range, check_sealed, parse_range, parse_ranges
 from mini_mlflow.upkeep.document_look import describe_loss, keep_document, note_laxness
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, is_temporary, list_entries, note_foreign
@@ -115,6 +116,7 @@ class _Seen(NamedTuple):
     last: Optional[Point]
     low: Optional[float]
     high: Optional[float]
+    hidden: int
     is_whole: bool
 
 
@@ -124,12 +126,18 @@ def _look_at_points(look: RunLook, path: str, document: MetricDocument) -> None:
     except DamagedFileError as error:
         look.note(path, "torn-document", describe_loss(error))
         return
-    seen = _gather(_iter_points(look, document, newest))
+    seen = _gather(_iter_points(look, document, newest), document.rewinds)
     if not document.count:
         return
+    if seen.is_whole and document.hidden != seen.hidden:
+        message = "it says that %d of its points are hidden, by its rewinds it is %d; correct its first line"
+        look.note(path, "wrong-count", message % (document.hidden, seen.hidden))
     told = Point(document.step, document.value, document.timestamp)
     if seen.last is not None and repr(told) != repr(seen.last):
         message = "it ends with %r, and says %r; the next call that logs the key puts it right" % (seen.last, told)
+        look.note(path, "wrong-last", message)
+    elif seen.last is None and seen.is_whole and document.value is not None:
+        message = "all of its points are hidden, and it says %r; correct its first line" % (told,)
         look.note(path, "wrong-last", message)
     if seen.is_whole and (document.minimum, document.maximum) != (seen.low, seen.high):
         message = "it says %r to %r, its points are from %r to %r; correct its first line" % (
@@ -141,29 +149,38 @@ def _look_at_points(look: RunLook, path: str, document: MetricDocument) -> None:
         look.note(path, "wrong-range", message)
 
 
-def _gather(batches: Iterator[Optional[List[Point]]]) -> _Seen:
-    seen = _Seen(None, None, None, True)
-    for points in batches:
+def _gather(batches: Iterator[Tuple[int, Optional[List[Point]]]], rewinds: Rewinds) -> _Seen:
+    seen = _Seen(None, None, None, 0, True)
+    for first, points in batches:
         if points is None:
             seen = seen._replace(is_whole=False, last=None)
-        elif points:
-            numbers = [value for _, value, _ in points if value == value]
-            lows = [number for number in (seen.low, min(numbers, default=None)) if number is not None]
-            highs = [number for number in (seen.high, max(numbers, default=None)) if number is not None]
-            seen = _Seen(points[-1], min(lows, default=None), max(highs, default=None), seen.is_whole)
+            continue
+        shown = select_visible(points, first, rewinds)
+        numbers = [value for _, value, _ in shown if value == value]
+        lows = [number for number in (seen.low, min(numbers, default=None)) if number is not None]
+        highs = [number for number in (seen.high, max(numbers, default=None)) if number is not None]
+        seen = seen._replace(
+            last=shown[-1] if shown else seen.last,
+            low=min(lows, default=None),
+            high=max(highs, default=None),
+            hidden=seen.hidden + len(points) - len(shown),
+        )
     return seen
 
 
-def _iter_points(look: RunLook, document: MetricDocument, newest: List[Point]) -> Iterator[Optional[List[Point]]]:
-    """The points of each sealed file in turn, None for one that cannot be read; then the newest."""
+def _iter_points(
+    look: RunLook, document: MetricDocument, newest: List[Point]
+) -> Iterator[Tuple[int, Optional[List[Point]]]]:
+    """The points of each sealed file in turn with the first one's position, None where they cannot be read; then the
+    newest."""
     for pair in document.sealed:
         path = look.paths.sealed(document.key, *pair)
         if look.deep:
-            yield _read_sealed(look, path, pair)
+            yield pair[0], _read_sealed(look, path, pair)
         else:
             _doubt_missing(look, path, pair)
-            yield None
-    yield newest
+            yield pair[0], None
+    yield document.sealed_count, newest
 
 
 def _read_sealed(look: RunLook, path: str, pair: Range) -> Optional[List[Point]]:

@@ -19,6 +19,7 @@ from mini_mlflow.errors import DamagedFileError, OutsideTreeError
 from mini_mlflow.formats import tiers
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.points import as_new, decode_points, to_sealed
+from mini_mlflow.formats.rewinds import Rewinds, find_rewinds
 from mini_mlflow.formats.tiers import Range, check_sealed, join_ranges
 from mini_mlflow.formats.values import to_nonfinite
 from mini_mlflow.reading.metric_history import read_history
@@ -34,6 +35,7 @@ class Left(NamedTuple):
 
     Attributes:
         points: all that can be read, oldest first.
+        rewinds: what hides some of them.
         intact: the sealed files that hold the first of them, whole.
         commit: the last commit whose points are among them.
         extra: what other writers put into the document.
@@ -41,6 +43,7 @@ class Left(NamedTuple):
     """
 
     points: List[Point]
+    rewinds: Rewinds
     intact: Tuple[Range, ...]
     commit: int
     extra: Tuple[Tuple[str, Any], ...]
@@ -51,7 +54,7 @@ def gather(look: RunLook, key: str) -> Left:
     """What is left of the metric. Raises what `read_history` does."""
     paths = look.paths
     with Told() as told:
-        points = read_history(paths, key)
+        history = read_history(paths, key)
     document = _parse(paths, key)
     if document is not None:
         listed = document.sealed
@@ -59,9 +62,11 @@ def gather(look: RunLook, key: str) -> Left:
         listed = join_ranges(map(sealed_range, list_folder(paths.history_folder(key))))
     head = document or _salvage_head(look, key)
     commit = max(look.highest, head.commit if head is not None else 0)
-    last = _last_told(look, key, head, points)
+    last = _last_told(look, key, head, history.stored)
+    rewinds = find_rewinds(history.stored, history.shown)
     extra = document.extra if document is not None else ()
-    return Left(points + last, tuple(_iter_intact(paths, key, listed)), commit, extra, told.messages)
+    intact = tuple(_iter_intact(paths, key, listed))
+    return Left(history.stored + last, rewinds, intact, commit, extra, told.messages)
 
 
 def _salvage_head(look: RunLook, key: str) -> Optional[MetricDocument]:
@@ -176,7 +181,8 @@ def _compose(key: str, left: Left, sealed: Tuple[Range, ...]) -> MetricDocument:
     count = sealed[-1][1] + 1 if sealed else 0
     whole = MetricDocument(key).appended(as_new(left.points), left.commit)
     newest = MetricDocument(key, count=count, sealed=sealed).appended(as_new(left.points[count:]), left.commit)
-    return whole._replace(sealed=sealed, points=newest.points, extra=left.extra)
+    whole = whole._replace(sealed=sealed, points=newest.points, extra=left.extra)
+    return whole.summarized(left.rewinds, [(0, left.points)]) if left.rewinds else whole
 
 
 def _put_away(case: Case, key: str, listed: Set[Range]) -> None:

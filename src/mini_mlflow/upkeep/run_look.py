@@ -36,6 +36,7 @@ class RunLook(Look):
         snapshot: None if there is none, or none that is whole.
         stamp: tells this life of the run from the one after the next end or resume.
         commits: kind and key to the number of the last commit in the log that changes it.
+        rewound: the number of the last commit in the log that rewinds the run; 0 if none does.
         highest: the highest number in the log; 0 if it is empty.
         documents: kind and key to what the document says, without points.
         unread: the quoted keys, by kind, of the documents that cannot be read.
@@ -52,6 +53,7 @@ class RunLook(Look):
         self.snapshot: Optional[Snapshot] = None
         self.stamp: Tuple[Hashable, ...] = (identify(paths.meta), identify(paths.snapshot))
         self.commits: Dict[Tuple[str, str], int] = {}
+        self.rewound = 0
         self.highest = 0
         self.documents: Dict[Tuple[str, str], Any] = {}
         self.unread: Set[Tuple[str, str]] = set()

@@ -66,8 +66,9 @@ def _compare(look: RunLook, kind: str, told: Dict[Tuple[str, str], Any]) -> None
         if place[0] != kind:
             continue
         found = _summarize(document) if kind == METRICS else _encode(document.value, look.paths.snapshot)
-        # What another writer made too large or too deep for a snapshot is left out of it.
-        if found is not None and told.get(place) != found:
+        # What another writer made too large or too deep for a snapshot is left out of it, and so is what is hidden.
+        left_out = kind == METRICS and document.is_hidden and place in told
+        if left_out or (found is not None and told.get(place) != found):
             message = "it %s %.220r; %s" % (
                 "lacks" if place not in told else "has another value than the document of",
                 place[1],
@@ -96,9 +97,10 @@ def _summarize(document: MetricDocument) -> Any:
     if document.count and not isinstance(document.value, float):
         return None
     figures = (document.step, document.timestamp, document.count, repr(document.value))
-    return (*figures, document.minimum, document.maximum)
+    return (*figures, document.minimum, document.maximum, document.hidden)
 
 
 def _summarize_told(told: Dict[str, Any]) -> Any:
     low, high = (to_nonfinite(told.get(name)) for name in ("min", "max"))
-    return (told["step"], told["timestamp"], told["count"], repr(to_nonfinite(told["value"])), low, high)
+    figures = (told["step"], told["timestamp"], told["count"], repr(to_nonfinite(told["value"])))
+    return (*figures, low, high, told.get("hidden", 0))

@@ -17,7 +17,12 @@ from mini_mlflow.writing.pending import Place
 
 
 class Durability:
-    """One run's documents. ``sync`` False (fsync="never") makes every method do nothing."""
+    """One run's documents. ``sync`` False (fsync="never") makes every method do nothing.
+
+    Attributes:
+        named: for `new_files.publish`, the folders whose names it has synced. Whoever finds that others were at work
+            clears it: who ends and resumes a run makes the log's folder anew.
+    """
 
     def __init__(self, paths: RunPaths, sync: bool) -> None:
         self._paths = paths
@@ -25,6 +30,7 @@ class Durability:
         # place -> commit number of the version that is known to be on the medium
         self._versions: Dict[Place, int] = {}
         self._names: Set[str] = set()
+        self.named: Set[str] = set()
         # The kinds whose folders, and the way down to them, are on the medium.
         self._kinds: Set[str] = set()
 
@@ -32,6 +38,7 @@ class Durability:
         """Nothing is known any more."""
         self._versions.clear()
         self._names.clear()
+        self.named.clear()
         self._kinds.clear()
 
     def note(self, place: Place, commit: int) -> None:

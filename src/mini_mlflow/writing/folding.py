@@ -12,27 +12,32 @@ What must not be lost to a power cut, in the order in which it is done:
 4. before a commit or a merged sealed file is removed.
 
 With ``fsync="never"`` nothing is synced and the order is all there is.
+
+A rewind is a change of every metric. Each document takes it in at its turn, and from then on its number tells that it
+has: so of a fold that dies half way, some documents have the rewind, the others find it in the log, which is not
+removed before all of them have it. What it leaves visible is counted from the whole history, once.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, RunPaths, document_name, sealed_name, sealed_range
-from mini_mlflow.disk.regular import exists, list_folder, read_file, read_head
-from mini_mlflow.entities import Point
+from mini_mlflow.disk.layout import METRICS, RunPaths, document_name, sealed_name
+from mini_mlflow.disk.regular import exists, read_file, read_head
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, OutsideTreeError
-from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
+from mini_mlflow.formats.commits import Change, ValueChange
 from mini_mlflow.formats.documents import parse_value_document
-from mini_mlflow.formats.history import MetricDocument, parse_document, salvage_document
-from mini_mlflow.formats.points import NewPoint, as_new, drop_known, salvage_points, to_points, to_sealed
-from mini_mlflow.formats.tiers import SEAL_AT, Sealing, check_sealed, join_ranges, plan_sealing
+from mini_mlflow.formats.history import MetricDocument, parse_document
+from mini_mlflow.formats.points import to_sealed
+from mini_mlflow.formats.rewinds import NewItem
+from mini_mlflow.formats.tiers import SEAL_AT, Sealing, check_sealed, plan_sealing
 from mini_mlflow.writing.durability import Durability
-from mini_mlflow.writing.pending import Commits, Pending, Place, by_place, dump_value, place_of
+from mini_mlflow.writing.pending import REWOUND, Commits, Pending, Place, by_place, dump_value, place_of
 from mini_mlflow.writing.seen import Seen
+from mini_mlflow.writing.stored_metrics import bring_forward, list_keys, rebuild
 
 
 class Folding:
@@ -55,7 +60,7 @@ class Folding:
         self.durability.forget()
 
     def missing(self, changes: Iterable[Change]) -> Set[Place]:
-        """The places of those changes that have no document yet."""
+        """The places of those changes that have no document yet; that of a rewind never has one."""
         known = self._existing
         return {place for place in map(place_of, changes) if place not in known and not self.exists(place)}
 
@@ -73,6 +78,13 @@ class Folding:
         the ones and not the other."""
         return exists(self._paths.history_folder(key))
 
+    def may_be_new(self, place: Place) -> bool:
+        """Whether a place that has no document may get one that holds its first value alone."""
+        if place == REWOUND or self._paths.legacy_document(*place):
+            # What 0.1.0 may have left under another name is for the folding to find.
+            return False
+        return place[0] != METRICS or not self.has_history(place[1])
+
     def check_folder(self, kind: str) -> None:
         """Returns if the folder of ``kind`` is one. Raises OutsideTreeError, or FileNotFoundError if there is none."""
         if kind not in self._checked:
@@ -88,19 +100,21 @@ class Folding:
     def create(self, commits: Commits, missing: Set[Place]) -> None:
         """The documents of ``missing``, none of which exists, are made and hold ``commits``."""
         for pending in by_place(commits, missing):
-            number, change = pending.changes[-1]
-            if isinstance(change, MetricChange) and self.has_history(change.key):
+            (kind, key), (number, change) = pending.place, pending.changes[-1]
+            if kind == METRICS and self.has_history(key):
                 self._bring_up_metric(pending, seal=False)
-            elif isinstance(change, MetricChange):
-                document = self._legacy_metric(change.key).appended(pending.points_after(None), number)
+            elif kind == METRICS:
+                legacy = self._legacy_metric(key)
+                document = bring_forward(self._paths, legacy, pending.items_after(None), number)
                 self._write(pending.place, document.dump(), number, new=True)
-                self._metrics[change.key] = document
+                self._metrics[key] = document
             else:
+                assert isinstance(change, ValueChange)
                 self._write_value(change, number, new=True)
 
     def refresh(self, commits: Commits) -> None:
         """The documents hold ``commits``. Nothing is removed, no document is sealed."""
-        for pending in by_place(commits):
+        for pending in by_place(commits, list_metrics=self._list_metrics):
             if pending.place[0] == METRICS:
                 self._bring_up_metric(pending, seal=False)
             else:
@@ -114,7 +128,7 @@ class Folding:
         """
         merged: List[str] = []
         touched: Set[str] = set()
-        for pending in by_place(commits):
+        for pending in by_place(commits, list_metrics=self._list_metrics):
             if pending.place[0] == METRICS:
                 merged += self._bring_up_metric(pending, seal=True)
             else:
@@ -126,14 +140,18 @@ class Folding:
 
     # -- one document ------------------------------------------------------------------------------------------
 
+    def _list_metrics(self) -> List[str]:
+        return list_keys(self._paths)
+
     def _bring_up_metric(self, pending: Pending, seal: bool) -> List[str]:
-        key = pending.place[1]
+        key, commit = pending.place[1], pending.changes[-1][0]
         known = self._current_metric(key)
-        new: Sequence[NewPoint] = pending.points_after(None if known is None else known.commit)
+        new: Sequence[NewItem] = pending.items_after(None if known is None else known.commit)
         lost = known is None
         if known is None:
-            known, new = self._rebuild(key, new)
-        document = known.appended(new, pending.changes[-1][0]) if new or lost else known
+            known, new = rebuild(self._paths, key, new)
+        # Also where a rewind hides nothing: that it does not is found out but once.
+        document = bring_forward(self._paths, known, new, commit) if new or lost else known
         if seal and document.count - document.sealed_count >= SEAL_AT:
             return self._seal(document)
         if document is not known:
@@ -215,27 +233,6 @@ class Folding:
             return parse_document(read_file(path), path, key) if path else MetricDocument(key)
         except (OSError, DamagedFileError):
             return MetricDocument(key)
-
-    def _rebuild(self, key: str, new: Sequence[NewPoint]) -> Tuple[MetricDocument, Sequence[NewPoint]]:
-        """What is left of a metric whose document is damaged, and what of ``new`` is not in it already.
-
-        That is its sealed files, which stay as they are, and those of the document's points that can be read.
-        """
-        sealed = join_ranges(map(sealed_range, list_folder(self._paths.history_folder(key))))
-        older: List[Point] = []
-        for path in (self._paths.sealed(key, *pair) for pair in sealed):
-            older += salvage_points(read_file(path), path)
-        path = self._paths.document(METRICS, key)
-        try:
-            newer = drop_known(older, as_new(salvage_document(read_file(path), path)))
-        except (FileNotFoundError, OutsideTreeError):
-            newer = []
-        all_points = MetricDocument(key).appended([*as_new(older), *newer], 0)
-        count = sealed[-1][1] + 1 if sealed else 0
-        document = MetricDocument(key, count=count, sealed=sealed).appended(newer, 0)
-        document = document._replace(minimum=all_points.minimum, maximum=all_points.maximum, value=all_points.value)
-        document = document._replace(step=all_points.step, timestamp=all_points.timestamp)
-        return document, drop_known([*older, *to_points(newer, count)], new)
 
     # -- sealing -----------------------------------------------------------------------------------------------
 

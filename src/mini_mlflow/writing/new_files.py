@@ -17,7 +17,7 @@ need not learn of it.
 from __future__ import annotations
 
 import os
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Set
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.regular import read_file
@@ -56,8 +56,13 @@ class NewFile(NamedTuple):
             return False
 
 
-def publish(folder: str, name: str, data: bytes, durable: bool) -> bool:
-    """``folder/name`` stands; with ``durable``, a power cut does not take it. Twice gives the same file.
+def publish(folder: str, name: str, data: bytes, named: Optional[Set[str]]) -> bool:
+    """``folder/name`` stands. Twice gives the same file.
+
+    Args:
+        named: the folders whose own names are known to be on the medium, and then this one too: a power cut does not
+            take the file. None: it may. (A fold that made the folder need not have synced its name, nor a process
+            that was killed then, or that promises less.)
 
     Returns:
         True if the folder was missing: it was made, in a run's folder that is there.
@@ -71,14 +76,15 @@ def publish(folder: str, name: str, data: bytes, durable: bool) -> bool:
     except FileNotFoundError:
         # The first of its kind. A run that was deleted has no folder either: then this fails as it should.
         made = atomic.create_folder(folder)
-        if durable:
-            atomic.sync_folder(os.path.dirname(folder))
         atomic.write_file(folder, name, data, sync=False)
-    if durable:
+    if named is not None:
         path = "%s/%s" % (folder, name)
         try:
             atomic.sync_file(path)
             atomic.sync_folder(folder)
+            if made or folder not in named:
+                atomic.sync_folder(os.path.dirname(folder))
+                named.add(folder)
         except OSError:
             # The caller is told that nothing was stored, so nothing may be.
             atomic.remove_file(path)
@@ -90,7 +96,8 @@ def try_to_make_durable(file: NewFile) -> Optional[OSError]:
     """``file``, which stands, is on the medium, and its name; else the error that says why not."""
     try:
         atomic.sync_file(file.path)
-        atomic.sync_folder(file.folder)
+        for folder in (file.folder, os.path.dirname(file.folder)):
+            atomic.sync_folder(folder)
     except OSError as error:
         return error
     return None

@@ -11,9 +11,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from mini_mlflow.disk.keys import check_key
 from mini_mlflow.errors import InvalidTypeError
-from mini_mlflow.formats.commits import Change, MetricChange, ValueChange
+from mini_mlflow.formats.commits import Change, MetricChange, RewindChange, ValueChange
 from mini_mlflow.formats.times import now_iso, now_ms
-from mini_mlflow.formats.values import dump_number, encode_text, encode_value, to_number, to_step, to_timestamp
+from mini_mlflow.formats.values import dump_number, encode_text, encode_value, to_int, to_number, to_step, to_timestamp
 
 _KIND_NAMES = {"params": "param", "tags": "tag"}
 _LIMIT_KNOWN_KEYS = 10_000
@@ -109,6 +109,12 @@ def values_submission(kind: str, values: Any) -> Submission:
         checked, _ = _checked(key, name)
         changes.append(ValueChange(kind, checked, encode_value(value, "%s %r" % (name, checked)), timestamp))
     return Submission(changes, [change.dump() for change in changes])
+
+
+def rewind_submission(step: Any) -> Submission:
+    """Points with a step above ``step``, of all metrics, hidden. Raises as `metric_submission`."""
+    change = RewindChange(to_int(step, "step of a rewind"), now_ms())
+    return Submission([change], [change.dump()])
 
 
 def _items(values: Any, what: str) -> List[Tuple[Any, Any]]:

@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import METRICS, SNAPSHOT, RunPaths, document_name
+from mini_mlflow.disk.layout import SNAPSHOT, RunPaths, document_name
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import RUNNING, Settings
 from mini_mlflow.errors import DamagedFileError, RunEndedError
@@ -27,7 +27,7 @@ from mini_mlflow.writing.commit_log import CommitLog
 from mini_mlflow.writing.folding import Folding
 from mini_mlflow.writing.new_files import NewFile, publish, try_to_make_durable
 from mini_mlflow.writing.operations import Submission, settle
-from mini_mlflow.writing.pending import dump_first, place_of
+from mini_mlflow.writing.pending import REWOUND, dump_first, place_of
 from mini_mlflow.writing.ration import Ration
 from mini_mlflow.writing.run_state import explain, highest_in_documents, last_commit, read_live_state, read_state
 from mini_mlflow.writing.seen import Seen
@@ -130,10 +130,7 @@ class RunFiles:
         Raises: as `next_number`.
         """
         place = place_of(change)
-        # What 0.1.0 may have left under another name is for the folding to find.
-        if self.log.lists_always or self.folding.exists(place) or self.paths.legacy_document(*place):
-            return False
-        if place[0] == METRICS and self.folding.has_history(place[1]):
+        if self.log.lists_always or self.folding.exists(place) or not self.folding.may_be_new(place):
             return False
         self.confirm_taking_back()
         if self.log.last is None:
@@ -166,7 +163,8 @@ class RunFiles:
 
     def _publish(self, file: NewFile) -> None:
         try:
-            made = publish(file.folder, file.name, file.data, self.settings.fsync == "always")
+            named = self.folding.durability.named if self.settings.fsync == "always" else None
+            made = publish(file.folder, file.name, file.data, named)
         except Exception as error:  # noqa: BLE001 - as above
             self.forget()
             settle(file.batch, explain(self.paths, error))
@@ -196,6 +194,7 @@ class RunFiles:
         if self.log.is_of_another_run(meta):
             self.forget()
         first_time = self.log.last is None
+        self.folding.durability.named.clear()
         numbers = self.log.look(sweep=not self.reentered)
         highest = numbers[-1] if numbers else 0
         if first_time or not numbers:
@@ -217,7 +216,10 @@ class RunFiles:
                     self._ration.folded(since_s)
                 return
             missing = self.folding.missing(changes)
-            if missing:
+            if REWOUND in missing:
+                # What is visible after a rewind is found out here and now, not by each reader from whole histories.
+                self.fold()
+            elif missing:
                 self.folding.create(self._unfolded_commits(), missing)
             elif self._ration.allows_refresh():
                 try:

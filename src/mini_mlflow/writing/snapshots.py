@@ -56,7 +56,7 @@ class Gathered(NamedTuple):
 
     def longer_metrics(self) -> List[str]:
         """The keys of the metrics whose history the snapshot does not hold whole."""
-        return [key for key, document in self.metrics.items() if document.count != 1]
+        return [key for key, document in self.metrics.items() if document.count != 1 or document.hidden]
 
 
 def gather_documents(paths: RunPaths, seen: Seen) -> Gathered:
