@@ -10,12 +10,14 @@
             run.log_metric("loss", 1.0 / (epoch + 1), step=epoch)
 """
 
-from mini_mlflow.entities import Point
+from mini_mlflow.entities import FileInfo, Point
 from mini_mlflow.errors import (
     ActiveRunError,
+    ArtifactNotFoundError,
     DamagedFileError,
     DamagedFileWarning,
     InvalidKeyError,
+    InvalidPathError,
     InvalidTypeError,
     InvalidValueError,
     LockTimeout,
@@ -30,10 +32,15 @@ from mini_mlflow.fluent import (
     active_run,
     end_run,
     flush,
+    log_artifact,
+    log_artifacts,
+    log_dict,
+    log_figure,
     log_metric,
     log_metrics,
     log_param,
     log_params,
+    log_text,
     set_fsync,
     set_runs_dir,
     set_tag,
@@ -47,10 +54,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActiveRunError",
+    "ArtifactNotFoundError",
     "DamagedFileError",
     "DamagedFileWarning",
     "ExperimentTracker",
+    "FileInfo",
     "InvalidKeyError",
+    "InvalidPathError",
     "InvalidTypeError",
     "InvalidValueError",
     "LockTimeout",
@@ -66,10 +76,15 @@ __all__ = [
     "active_run",
     "end_run",
     "flush",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
     "log_metric",
     "log_metrics",
     "log_param",
     "log_params",
+    "log_text",
     "set_fsync",
     "set_runs_dir",
     "set_tag",

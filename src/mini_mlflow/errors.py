@@ -37,8 +37,16 @@ class InvalidTypeError(MiniMlflowError, TypeError):
     """A value whose type has no place in the store; nothing was stored."""
 
 
+class InvalidPathError(MiniMlflowError, ValueError):
+    """A path that cannot be an artifact's, or a file or folder that cannot become one; nothing was stored."""
+
+
 class RunNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
     """There is no such run in the tree."""
+
+
+class ArtifactNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
+    """The run has no such artifact."""
 
 
 class LockTimeout(MiniMlflowError, TimeoutError):

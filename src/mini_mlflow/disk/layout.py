@@ -8,7 +8,8 @@
         ├── meta.yaml   snapshot.json
         ├── params/<key>.json   tags/<key>.json
         ├── metrics/<key>.json  metrics/<key>.history/<first>-<last>.jsonl
-        └── log/<number>.json
+        ├── log/<number>.json
+        └── artifacts/…
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ LOG = "log"
 PARAMS = "params"
 METRICS = "metrics"
 TAGS = "tags"
+ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 
 # What 0.1.0 took for a key, so far as it can name a file.
@@ -73,6 +75,10 @@ class RunPaths(NamedTuple):
         return "%s/log" % self.folder
 
     @property
+    def artifacts(self) -> str:
+        return "%s/artifacts" % self.folder
+
+    @property
     def run_lock(self) -> str:
         return self._lock(".lock")
 
@@ -103,6 +109,11 @@ class RunPaths(NamedTuple):
 
     def sealed(self, key: str, first: int, last: int) -> str:
         return os.path.join(self.history_folder(key), sealed_name(first, last))
+
+
+def staging_lock(folder: str) -> str:
+    """The lock in a folder where artifacts are staged, which whoever is at work there holds."""
+    return "%s/lock" % folder
 
 
 def sealed_name(first: int, last: int) -> str:

@@ -4,8 +4,8 @@ It takes no lock, writes nothing, works on a read-only tree, and may run beside 
 certain after one look, since files are replaced whole. What rests on several files is only doubted, and told if a
 second look finds it too (`upkeep.confirming`).
 
-Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
-stands in ``.trash``.
+Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, what the
+bytes of an artifact should be, and what stands in ``.trash``.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -17,9 +17,10 @@ import stat
 from typing import Any, Iterator, List
 
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id
-from mini_mlflow.disk.layout import LOCKS, LOG, METRICS, PARAMS, TAGS, RunPaths, resolve_root
+from mini_mlflow.disk.layout import ARTIFACTS, LOCKS, LOG, METRICS, PARAMS, TAGS, RunPaths, resolve_root
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
+from mini_mlflow.upkeep.artifact_look import look_at_artifacts
 from mini_mlflow.upkeep.confirming import iter_confirmed
 from mini_mlflow.upkeep.document_look import look_at_values
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, iter_entries, note_foreign
@@ -124,6 +125,8 @@ def _find_in_run(paths: RunPaths, entry: Entry) -> Iterator[Finding]:
 def _look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     look = RunLook(paths, deep)
     parts = look_at_entries(look)
+    if ARTIFACTS in parts and deep:
+        look_at_artifacts(look)
     if look.is_run:
         look_at_meta(look)
     if not (look.is_run and look.is_known):
