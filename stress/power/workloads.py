@@ -124,6 +124,31 @@ def failing_disk(diary: Diary, dice: random.Random) -> None:
     diary.end()
 
 
+def artifacts(diary: Diary, dice: random.Random) -> None:
+    """Files and folders, new, replaced and merged, of two processes; kills, an end, a resume, and one after the end."""
+    first, second = diary.process, SimulatedProcess(pid=1002)
+    diary.start()
+    diary.text("note")
+    diary.folder("model")
+    diary.text("model/kept")
+    diary.metrics("loss")
+    diary.switch_to(second)
+    diary.start()
+    diary.folder("model")
+    diary.killed_during(lambda: diary.folder("model"), at=dice.randrange(1, 90))
+    diary.switch_to(first)
+    diary.text("note")
+    diary.folder("other")
+    diary.killed_during(lambda: diary.text("note"), at=dice.randrange(1, 25))
+    diary.switch_to(second)
+    diary.start()
+    diary.end()
+    diary.folder("model")
+    diary.start()
+    diary.text("last")
+    diary.end()
+
+
 def anything(diary: Diary, dice: random.Random) -> None:
     """Thirty calls at random, by two processes, with an end and a resume now and then."""
     processes = [diary.process, SimulatedProcess(pid=1002)]
@@ -155,13 +180,16 @@ def go_on(diary: Diary) -> None:
     diary.params(lr="after the cut", after_cut=1)
     for _ in range(6):
         diary.metrics("loss", "after cut")
+    diary.text("note")
+    diary.folder("model")
     diary.flush()
     diary.metrics("loss", "late")
     diary.end()
 
 
 WORKLOADS: Dict[str, Workload] = {
-    workload.__name__: workload for workload in (several_lives, batches, two_processes, kills, failing_disk, anything)
+    workload.__name__: workload
+    for workload in (several_lives, batches, two_processes, kills, failing_disk, artifacts, anything)
 }
 
 #: How documents are kept up to date: rewritten at each call, left to flush and end, or folded at each fifth commit.
