@@ -84,7 +84,7 @@ class ResumingThread:
                 self._resume(done.run_id, tracker)
             begun = time.perf_counter_ns()
             try:
-                make_call(call, self._run)
+                make_call(call, self._run, self._resumer._place.sources)
             except RunEndedError:
                 self.counts["lost"] += 1
                 continue
