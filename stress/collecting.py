@@ -13,6 +13,7 @@ from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.upkeep import LEFTOVER, verify
 from stress.acknowledgements import Acknowledged, read_acknowledged
+from stress.artifacts import FILE, FOLDER, plan_artifacts, read_artifacts
 from stress.evidence import Evidence, History, RunRecord, ThreadRecord, WriterRecord
 from stress.place import Place
 from stress.plan import PARAM, calls
@@ -89,6 +90,7 @@ def _read_run(
         last_values=dict(run["metrics"]),
         params=dict(run["params"]),
         status=run["metadata"]["status"],
+        artifacts=read_artifacts(tracker, run_id),
     )
     if run_id.startswith("own-") and not any(thread.ended for thread in done):
         # Killed before its end was acknowledged: it may have been ended or not.
@@ -108,6 +110,8 @@ def _replay(seed: int, run_id: str, done: Acknowledged, killed: bool) -> ThreadR
             record.under_way = call if killed and not done.ended else None
         elif call.kind == PARAM:
             record.params.update(call.values)
+        elif call.kind in (FILE, FOLDER):
+            record.artifacts.update(plan_artifacts(call.kind, call.values[0][1]).hashes())
         else:
             for key, value in call.values:
                 record.points.setdefault(key, []).append(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Counter as CounterType
 from typing import Dict, List, Optional, Tuple
 
+from stress.artifacts import Hashes
 from stress.plan import Call
 from stress.recording import Hold
 
@@ -24,6 +25,7 @@ class ThreadRecord:
     thread: int
     points: Dict[str, List[float]] = field(default_factory=dict)
     params: Dict[str, float] = field(default_factory=dict)
+    artifacts: Hashes = field(default_factory=dict)
     under_way: Optional[Call] = None
 
 
@@ -37,6 +39,7 @@ class RunRecord:
     last_values: Dict[str, float]
     params: Dict[str, object]
     status: str
+    artifacts: Hashes = field(default_factory=dict)
     #: The statuses that it may read with: more than one where it was killed while it ended.
     statuses_told: Tuple[str, ...] = ("FINISHED",)
     #: The status that readers saw when every writer had been killed; None where none was.

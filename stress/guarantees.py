@@ -10,8 +10,9 @@ from collections import Counter
 from itertools import islice
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from stress.artifacts import FILE, FOLDER, plan_artifacts
 from stress.evidence import Evidence, History, RunRecord, ThreadRecord
-from stress.plan import PARAM, given_step, param_value
+from stress.plan import PARAM, POINTS, given_step, param_value
 from stress.points import decode
 from stress.recording import Hold
 
@@ -49,7 +50,7 @@ def nothing_invented(evidence: Evidence) -> Iterator[str]:
 
 
 def _judge_under_way(run: RunRecord, thread: ThreadRecord, more: Counter[Tuple[str, float]]) -> Iterator[str]:
-    if thread.under_way is None or thread.under_way.kind == PARAM:
+    if thread.under_way is None or thread.under_way.kind not in POINTS:
         return
     times = [more.pop(point, 0) for point in thread.under_way.values]
     if set(times) not in ({0}, {1}):
@@ -102,6 +103,24 @@ def params_whole(evidence: Evidence) -> Iterator[str]:
         for key, stored in run.params.items():
             if stored not in [param_value(value) for value in expected.get(key, [])]:
                 yield f"run {run.run_id}: param {key} is {str(stored)[:80]}, no thread's last value"
+
+
+def artifacts_whole(evidence: Evidence) -> Iterator[str]:
+    """Every artifact that was logged is there, whole; of a killed thread's last call, all or nothing; no other is."""
+    for run in evidence.runs:
+        more = dict(run.artifacts)
+        for thread in run.threads:
+            for path, digest in thread.artifacts.items():
+                if more.pop(path, None) != digest:
+                    yield f"run {run.run_id}: artifact {path} is missing or not what was logged"
+        for thread in run.threads:
+            if thread.under_way is not None and thread.under_way.kind in (FILE, FOLDER):
+                call = thread.under_way
+                expected = plan_artifacts(call.kind, call.values[0][1]).hashes()
+                found = {path: more.pop(path) for path in expected if path in more}
+                if found not in ({}, expected):
+                    yield f"run {run.run_id}: of the artifacts under way at a kill there are {sorted(found)}"
+        yield from (f"run {run.run_id}: artifact {path} was logged by nobody" for path in more)
 
 
 def last_values_agree(evidence: Evidence) -> Iterator[str]:
@@ -263,6 +282,7 @@ GUARANTEES: Tuple[Guarantee, ...] = (
     order_kept,
     steps_kept,
     params_whole,
+    artifacts_whole,
     last_values_agree,
     rewinds_kept,
     statuses_told,

@@ -18,7 +18,8 @@ class Place:
         self.acknowledgements = folder / "acknowledgements"
         self.reports = folder / "reports"
         self.holds = folder / "holds"
-        for path in (self.tree, self.acknowledgements, self.reports, self.holds):
+        self.sources = folder / "sources"
+        for path in (self.tree, self.acknowledgements, self.reports, self.holds, self.sources):
             path.mkdir(parents=True, exist_ok=True)
 
     def report(self, process: str, content: Dict[str, Any]) -> None:

@@ -7,14 +7,18 @@ knows every acknowledged value, and the one call that may have been under way, w
 from __future__ import annotations
 
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
+from stress.artifacts import FILE, FOLDER, log_artifacts
 from stress.points import decode, encode
 
 METRIC = "metric"
 METRICS = "metrics"
 PARAM = "param"
+#: The kinds of call that log points.
+POINTS = (METRIC, METRICS)
 
 #: Keys that all threads of a run log to, so that their points meet in one history.
 SHARED_KEYS = 3
@@ -23,7 +27,10 @@ _OWN = "own-"
 
 
 class Call(NamedTuple):
-    """One log call, the ``number``-th of its thread (from 0); ``values`` are its keys with the values that they get."""
+    """One log call, the ``number``-th of its thread (from 0); ``values`` are its keys with the values that they get.
+
+    Of a call that logs artifacts there is one value, from which all else follows.
+    """
 
     number: int
     kind: str
@@ -48,6 +55,8 @@ def _choose(dice: float, which: float, writer: int, thread: int) -> Tuple[str, T
         return METRIC, (f"shared-{int(which * SHARED_KEYS)}",)
     if dice < 0.92:
         return METRICS, BATCH_KEYS
+    if dice > 0.99:
+        return FILE if dice > 0.995 else FOLDER, ("artifact",)
     return PARAM, ("shared" if which < 0.3 else own_key(writer, thread),)
 
 
@@ -69,12 +78,18 @@ def param_value(value: float) -> Dict[str, Any]:
     return {"logged": value, "fill": "x" * (int(value) % 701)}
 
 
-def make_call(call: Call, target: Any) -> None:
-    """Make one planned call on a Run, or on the package itself (for the thread's active run)."""
+def make_call(call: Call, target: Any, sources: Path) -> None:
+    """Make one planned call on a Run, or on the package itself (for the thread's active run).
+
+    Args:
+        sources: a folder for files that are to be copied into the tree.
+    """
     key, value = call.values[0]
     if call.kind == METRIC:
         target.log_metric(key, value, step=given_step(key, value))
     elif call.kind == METRICS:
         target.log_metrics(dict(call.values))
+    elif call.kind in (FILE, FOLDER):
+        log_artifacts(call.kind, value, target, sources)
     else:
         target.log_param(key, param_value(value))

@@ -23,7 +23,7 @@ from stress.collecting import read_history
 from stress.evidence import Histories, ReaderRecord
 from stress.guarantees import describe_loss
 from stress.place import Place
-from stress.plan import PARAM, calls, param_value
+from stress.plan import POINTS, calls, param_value
 from stress.points import decode
 from stress.writer import together
 
@@ -74,7 +74,7 @@ class Promise:
                 break
             call = next(self._plan)
             self._calls += 1
-            if call.kind != PARAM:
+            if call.kind in POINTS:
                 self._newest.update(call.values)
         return self._newest
 

@@ -85,7 +85,7 @@ class ResumingThread:
                 self._resume(done.run_id, tracker)
             begun = time.perf_counter_ns()
             try:
-                make_call(call, self._run)
+                make_call(call, self._run, self._resumer._place.sources)
             except RunEndedError as error:
                 self._lose(error, done.run_id, tracker)
                 continue

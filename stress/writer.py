@@ -164,7 +164,7 @@ class Writer:
                 if last_call is None and call.number >= work.calls and time.monotonic() > self._deadline:
                     break
                 begun = time.perf_counter_ns()
-                self._persist(partial(make_call, call, target))
+                self._persist(partial(make_call, call, target, self._place.sources))
                 done.acknowledge(call.number, time.perf_counter_ns() - begun)
                 if work.flush_every and dice.random() * work.flush_every < 1:
                     self._persist(target.flush)

@@ -1,6 +1,6 @@
-"""Faults at exact file system steps: the name ``os`` of `mini_mlflow.disk.atomic`, replaced by a counting proxy.
+"""Faults at exact file system steps: the name ``os`` of `disk.atomic` and `disk.copying`, replaced by a counting proxy.
 
-That module alone changes the file system, so every step of an operation passes here: the n-th one of the thread that
+Those modules alone change the file system, so every step of an operation passes here: the n-th one of the thread that
 armed the proxy can be made to fail, to kill the process, to be interrupted, or to be joined by other work. What the
 proxy counts but does not carry out is fsync: no test here cuts the power, and a disk takes milliseconds for each.
 """
@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
-from mini_mlflow.disk import atomic
+from mini_mlflow.disk import atomic, copying, linux
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress, resolve_settings
 from mini_mlflow.reading.metric_history import read_history
@@ -33,7 +33,7 @@ MOST_STEPS = 300
 
 STEPS = frozenset(
     "open write fsync fdatasync close replace rename link symlink unlink remove mkdir rmdir makedirs removedirs "
-    "truncate ftruncate chmod utime".split()
+    "truncate ftruncate chmod utime copy_file_range sendfile clone exchange".split()
 )
 
 
@@ -132,7 +132,11 @@ class FaultyOs:
         self._thread = 0
 
     def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
+        return self.stand_in(os, name)
+
+    def stand_in(self, module: Any, name: str) -> Any:
+        """What the module has under that name; steps are counted."""
+        real = getattr(module, name)
         if name not in STEPS:
             return real
 
@@ -165,10 +169,24 @@ class FaultyOs:
             self._fault = None
 
 
+class _FaultyLinux:
+    def __init__(self, proxy: FaultyOs) -> None:
+        self._proxy = proxy
+
+    def __getattr__(self, name: str) -> Any:
+        return self._proxy.stand_in(linux, name)
+
+
+def seams(proxy: FaultyOs) -> List[Tuple[Any, str, Any]]:
+    """Where the proxy must stand: module, name, and what it has under that name."""
+    return [(atomic, "os", proxy), (copying, "os", proxy), (copying, "linux", _FaultyLinux(proxy))]
+
+
 def install(monkeypatch: Any) -> FaultyOs:
     """The proxy, in place until the test's end."""
     proxy = FaultyOs()
-    monkeypatch.setattr(atomic, "os", proxy)
+    for seam in seams(proxy):
+        monkeypatch.setattr(*seam)
     return proxy
 
 
@@ -274,6 +292,7 @@ class Stored(NamedTuple):
     """A run as a reader sees it; ``histories`` are lists of (step, value).
 
     A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
+    ``artifacts`` are the bytes of each file, by its path, and None for a folder.
     """
 
     status: str
@@ -281,6 +300,7 @@ class Stored(NamedTuple):
     tags: Dict[str, Any]
     metrics: Dict[str, float]
     histories: Dict[str, List[Tuple[int, float]]]
+    artifacts: Dict[str, Optional[bytes]] = {}
 
 
 def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
@@ -296,7 +316,25 @@ def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
         key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
     }
     status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
-    return Stored(status, run["params"], run["tags"], run["metrics"], histories)
+    return Stored(status, run["params"], run["tags"], run["metrics"], histories, read_artifacts(tracker, run_id))
+
+
+def read_artifacts(tracker: ExperimentTracker, run_id: str = RUN_ID) -> Dict[str, Optional[bytes]]:
+    """All artifacts of a run, as `Stored` has them; what the library lists is what stands on disk."""
+    found: Dict[str, Optional[bytes]] = {}
+    waiting: List[Optional[str]] = [None]
+    while waiting:
+        for info in tracker.list_artifacts(run_id, waiting.pop()):
+            path = tracker.artifact_path(run_id, info.path)
+            assert os.path.isdir(path) == info.is_dir
+            found[info.path] = None
+            if info.is_dir:
+                waiting.append(info.path)
+            else:
+                with open(path, "rb") as file:
+                    found[info.path] = file.read()
+                assert len(found[info.path] or b"") == info.file_size
+    return found
 
 
 def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
@@ -320,6 +358,7 @@ def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stor
         before.tags,
         dict(before.metrics, later=7.0),
         dict(before.histories, later=[*later, (len(later), 7.0)]),
+        before.artifacts,
     )
 
 
@@ -554,6 +593,45 @@ def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run
     return act
 
 
+def make_source(folder: str, **texts: str) -> str:
+    """A folder of the user's with such files, "__" in a name for "/"."""
+    for name, text in texts.items():
+        path = os.path.join(folder, *name.split("__"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+    return folder
+
+
+def _beside_source(root: str, stack: ExitStack) -> Run:
+    make_source(root + "-source", weights="new" * 50, layers__one="1")
+    return _fresh(root, stack)
+
+
+def _with_artifact(root: str, stack: ExitStack) -> Run:
+    run = _fresh(root, stack)
+    run.log_text("old", "weights")
+    return run
+
+
+def _with_artifacts(root: str, stack: ExitStack) -> Run:
+    """Of the source's files, one is there and another is not, beside one that is not the source's."""
+    run = _beside_source(root, stack)
+    run.log_artifacts(make_source(root + "-old", weights="old", layers__two="2"), "model")
+    os.chmod(run.artifact_path("model/layers"), 0o750)
+    return run
+
+
+def _log_source(name: str, to: Optional[str]) -> Callable[[str, Optional[Run]], Run]:
+    def act(root: str, run: Optional[Run]) -> Run:
+        assert run is not None
+        source = root + "-source"
+        run.log_artifact(source + name, to) if name else run.log_artifacts(source, to)
+        return run
+
+    return act
+
+
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
     Operation("create anew after gc", _removed, lambda root, run: open_run(root)),
@@ -598,4 +676,8 @@ OPERATIONS = [
     Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
     Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
     Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
+    Operation("artifact", _beside_source, _log_source("/weights", "a/b"), fsync="never"),
+    Operation("artifact replaced", _with_artifact, _on_run(lambda run: run.log_text("text", "weights"))),
+    Operation("artifacts", _beside_source, _log_source("", "model"), fsync="never"),
+    Operation("artifacts merged", _with_artifacts, _log_source("", "model")),
 ]

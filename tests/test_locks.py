@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from concurrency import Children, run_together
+from faults import at_line
 from mini_mlflow import ExperimentTracker, LockTimeout, Run
 from mini_mlflow.disk import locks
 from mini_mlflow.disk.locks import KeptLock, is_held
@@ -288,3 +289,26 @@ def test_blocked_start_times_out_and_makes_no_run(runs_dir: str, clock: Clock) -
     other.close()
     tracker.start_run(run_id="r")
     tracker.end_run()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_interrupt_at_any_line_of_a_first_acquire_leaves_a_lock_that_works(path: str) -> None:
+    """It is free once it is closed, whether or not it had been taken, and can be taken again."""
+    for number in range(1, 100):
+        lock = KeptLock(path)
+        with at_line(number, interrupt) as moment:
+            try:
+                lock.try_acquire()
+            except KeyboardInterrupt:
+                pass
+        lock.close()
+        assert not is_held(path), moment.where
+        assert lock.try_acquire()
+        assert is_held(path)
+        lock.close()
+        if moment.where is None:
+            break
+    assert 5 < number < 99

@@ -23,9 +23,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from faults import FaultyOs, Step, fail, kill, list_litter, quick_folder, read_stored
+from faults import FaultyOs, Step, fail, kill, list_litter, make_source, quick_folder, read_stored, seams
 from mini_mlflow import ExperimentTracker, Run, RunEndedError, run_stack
-from mini_mlflow.disk import atomic
 from stress.power.processes import Killed, SimulatedProcess
 from stress.power.replacing import replaced
 from stress.power.thresholds import lowered
@@ -53,10 +52,20 @@ logged = st.one_of(
     st.tuples(st.just("metrics"), st.tuples(st.fixed_dictionaries({"loss": numbers}), steps)),
 )
 rewinds = st.tuples(st.just("rewind"), st.sampled_from([-1, 0, 1, 2, 6]))
+artifacts = st.one_of(
+    st.tuples(st.just("text"), st.tuples(st.sampled_from(["f", "d/x", "d/猫"]), st.sampled_from(["1", "22"]))),
+    st.tuples(
+        st.just("folder"),
+        st.tuples(
+            st.sampled_from(["", "d/", "e/f/"]),
+            st.sampled_from([{"x": "a"}, {"x": "bb", "z/w": "c"}, {"z/w": "d", "y": ""}]),
+        ),
+    ),
+)
 ends = st.tuples(st.just("end"), st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
 flushes = st.tuples(st.just("flush"), st.none())
 starts = st.tuples(st.just("start"), st.none())
-calls = st.one_of(logged, logged, rewinds, flushes, flushes, ends, starts)
+calls = st.one_of(logged, logged, rewinds, artifacts, flushes, flushes, ends, starts)
 processes = st.sampled_from([0, 0, 0, 1, 1, 2])
 # Most calls have fewer steps than thirty; of those that have more, the first thirty are tried.
 ats = st.integers(1, 30)
@@ -71,6 +80,7 @@ class Seen(NamedTuple):
     tags: Dict[str, Any]
     metrics: Dict[str, float]
     histories: Dict[str, List[Tuple[int, float]]]
+    artifacts: Dict[str, Optional[bytes]]
     logged: Dict[str, List[Tuple[int, float]]]
 
 
@@ -85,10 +95,10 @@ def read_seen(root: str) -> Optional[Seen]:
 
 
 def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
-    """What the call makes of a run that is not ended, or, a start, of any."""
+    """What the call makes of a run that is not ended, or, a start or an artifact, of any."""
     kind, argument = call
     if before is None:
-        return Seen("RUNNING", {}, {}, {}, {}, {})
+        return Seen("RUNNING", {}, {}, {}, {}, {}, {})
     if kind == "params":
         return before._replace(params=dict(before.params, **argument))
     if kind == "tags":
@@ -99,6 +109,10 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         kept = {key: [one for one in points if one[0] <= argument] for key, points in before.histories.items()}
         histories = {key: points for key, points in kept.items() if points}
         return before._replace(metrics={key: points[-1][1] for key, points in histories.items()}, histories=histories)
+    if kind == "text":
+        return _with_artifacts(before, "", dict([argument]))
+    if kind == "folder":
+        return _with_artifacts(before, *argument)
     statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
     return before._replace(status=statuses[kind])
 
@@ -111,6 +125,17 @@ def _with_points(before: Seen, points: Dict[str, float], step: Optional[int]) ->
         histories[key] = [*known, point]
         logged[key] = [*logged.get(key, []), point]
     return before._replace(metrics=dict(before.metrics, **points), histories=histories, logged=logged)
+
+
+def _with_artifacts(before: Seen, folder: str, texts: Dict[str, str]) -> Seen:
+    found = dict(before.artifacts)
+    for name, text in texts.items():
+        path = folder + name
+        found[path] = text.encode()
+        while "/" in path:
+            path = path.rpartition("/")[0]
+            found[path] = None
+    return before._replace(artifacts=found)
 
 
 def comparable(stored: Optional[Seen]) -> Any:
@@ -130,9 +155,19 @@ def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Run:
         run.log_metrics(argument[0], step=argument[1])
     elif kind == "flush":
         run.flush()
+    elif kind == "text":
+        run.log_text(argument[1], argument[0])
+    elif kind == "folder":
+        run.log_artifacts(find_source(argument[1], tracker), argument[0].rstrip("/") or None)
     else:
         {"params": run.log_params, "tags": run.set_tags, "end": run.end, "rewind": run.rewind}[kind](argument)
     return run
+
+
+def find_source(texts: Dict[str, str], tracker: ExperimentTracker) -> str:
+    """A folder with such files, beside the tree."""
+    folder = "%s-source-%s" % (tracker.runs_dir, "-".join(texts.values()))
+    return make_source(folder, **{name.replace("/", "__"): text for name, text in texts.items()})
 
 
 def die(step: Step) -> Any:
@@ -154,7 +189,7 @@ class RunMachine(RuleBasedStateMachine):
         self.root = os.path.join(self.stack.enter_context(quick_folder()), "mlruns")
         os.mkdir(self.root)
         self.disk = FaultyOs()
-        self.stack.enter_context(replaced([(atomic, "os", self.disk)]))
+        self.stack.enter_context(replaced(seams(self.disk)))
         self.processes = [SimulatedProcess(pid=1000 + number) for number in range(3)]
         self.runs: List[Optional[Run]] = [None] * 3
         self.model: Optional[Seen] = None
@@ -187,6 +222,7 @@ class RunMachine(RuleBasedStateMachine):
     def call_killed(self, number: int, call: Call, at: int) -> None:
         call = self._possible(number, call)
         after = self.model if self._has_ended_for(number, call) else predict(self.model, call)
+        was_over = self._is_over()
         with self.disk.armed(die, at, lasting=True):
             self._make(number, call)
         self._bury(number)
@@ -216,7 +252,7 @@ class RunMachine(RuleBasedStateMachine):
     def process_killed_between_calls(self, number: int) -> None:
         self._bury(number)
 
-    @rule(number=processes, call=st.one_of(logged, logged, rewinds), at=st.one_of(st.just(0), ats))
+    @rule(number=processes, call=st.one_of(logged, logged, rewinds, artifacts), at=st.one_of(st.just(0), ats))
     def forked_child_calls(self, number: int, call: Call, at: int) -> None:
         """A child logs to its parent's run or rewinds it, and leaves or is killed at a step; the parent goes on."""
         run = self.runs[number]
@@ -266,7 +302,9 @@ class RunMachine(RuleBasedStateMachine):
     def _has_ended_for(self, number: int, call: Call) -> bool:
         """Whether the call must be told that the run has ended. A handle that was told so once is told so again."""
         run = self.runs[number]
-        return call[0] != "start" and (self._is_over() or (run is not None and not run.is_open()))
+        return call[0] not in ("start", "text", "folder") and (
+            self._is_over() or (run is not None and not run.is_open())
+        )
 
     def _settle(self, number: int, call: Call, error: Optional[BaseException]) -> None:
         # Who resumes a run takes it over, also from an owner that has not learned of its end.

@@ -21,7 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 import yaml
 
-from faults import list_temporaries, open_run, read_stored
+from faults import list_temporaries, make_source, open_run, read_artifacts, read_stored
 from mini_mlflow import ExperimentTracker, OutsideTreeError, Run
 from whole_tree import check_whole_tree
 
@@ -357,3 +357,49 @@ def test_lock_file_of_another_that_cannot_be_opened_is_named(team_folder: str) -
         assert not isinstance(caught.value, OutsideTreeError)
 
     as_user(BOB, TEAM, try_to_log)
+
+
+@needs_root
+def test_team_logs_artifacts_to_one_run_and_sweeps_what_a_member_left(team_folder: str) -> None:
+    """Whoever comes next joins the other's folder, replaces the other's file, and takes away what the other left."""
+    root = os.path.join(team_folder, "mlruns")
+    sources = {name: make_source(os.path.join(team_folder, name), same=name, **{name: name}) for name in ("ann", "bob")}
+
+    def log(name: str, progress: Any = None) -> None:
+        Run(run_id="r", runs_dir=root).log_artifacts(sources[name], "m", progress=progress)
+
+    as_user(ANN, TEAM, lambda: log("ann"))
+    left = start_as(ANN, TEAM, lambda: log("ann", lambda done, total: os._exit(0)))
+    assert os.waitpid(left, 0)[1] == 0
+    assert len(list_temporaries(root)) == 1
+    as_user(BOB, TEAM, lambda: log("bob"))
+    assert list_temporaries(root) == []
+    found = read_artifacts(ExperimentTracker(runs_dir=root))
+    assert found == {"m": None, "m/ann": b"ann", "m/bob": b"bob", "m/same": b"bob"}
+    open_run(root).end()
+    check_whole_tree(root)
+
+
+@needs_root
+def test_folder_of_artifacts_that_may_not_be_written_to_stays_as_it_is(team_folder: str) -> None:
+    root = os.path.join(team_folder, "mlruns")
+    old = make_source(os.path.join(team_folder, "old"), top="1", closed__x="1")
+    new = make_source(os.path.join(team_folder, "new"), top="2", other="2")
+    closing = make_source(os.path.join(team_folder, "closing"), top="3", closed__y="3")
+
+    def work() -> None:
+        run = Run(run_id="r", runs_dir=root)
+        run.log_artifacts(old)
+        os.chmod(run.artifact_path("closed"), 0o555)
+        run.log_artifacts(new)
+        expected = {"top": b"2", "other": b"2", "closed": None, "closed/x": b"1"}
+        assert read_artifacts(ExperimentTracker(runs_dir=root)) == expected
+        with pytest.raises(PermissionError) as caught:
+            run.log_artifacts(closing)
+        assert str(caught.value.filename).startswith(run.artifact_path("closed"))
+        assert read_artifacts(ExperimentTracker(runs_dir=root)) == expected
+        assert list_temporaries(root) == []
+        os.chmod(run.artifact_path("closed"), 0o755)
+        run.end()
+
+    as_user(ANN, TEAM, work)

@@ -187,25 +187,31 @@ def test_closure_over_an_active_run_travels(runs_dir: str) -> None:
     assert pickle.loads(cloudpickle.dumps(work))(0.5) == {"m": 0.5}
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        errors.NoActiveRunError("No active run"),
-        errors.ActiveRunError("already an active run"),
-        errors.RunEndedError("Cannot log"),
-        errors.InvalidKeyError("cannot be empty"),
-        errors.InvalidValueError("too large"),
-        errors.InvalidTypeError("must be a str"),
-        errors.RunNotFoundError(2, "Run 'r' not found", "/tree/0/r"),
-        errors.LockTimeout(110, "held", "/tree/.locks/0/r.lock"),
-        errors.OutsideTreeError(20, "is a symbolic link", "/tree/0/r"),
-        errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),
-        errors.AmbiguousRunError("2 runs fit 'a'"),
-        errors.InvalidFilterError("metrics.loss <", 14, "expected a number, found the end"),
-        errors.MissingExtraError("to_pandas() needs pandas"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
+ERRORS = [
+    errors.NoActiveRunError("No active run"),
+    errors.ActiveRunError("already an active run"),
+    errors.RunEndedError("Cannot log"),
+    errors.InvalidKeyError("cannot be empty"),
+    errors.InvalidPathError("cannot be empty"),
+    errors.InvalidValueError("too large"),
+    errors.InvalidTypeError("must be a str"),
+    errors.RunNotFoundError(2, "Run 'r' not found", "/tree/0/r"),
+    errors.ArtifactNotFoundError(2, "Run 'r' has no artifact 'a'", "/tree/0/r/artifacts/a"),
+    errors.LockTimeout(110, "held", "/tree/.locks/0/r.lock"),
+    errors.OutsideTreeError(20, "is a symbolic link", "/tree/0/r"),
+    errors.AmbiguousRunError("2 runs fit 'a'"),
+    errors.InvalidFilterError("metrics.loss <", 14, "expected a number, found the end"),
+    errors.MissingExtraError("to_pandas() needs pandas"),
+    errors.RunDeletedError("Cannot log"),
+    errors.RunExistsError(17, "A run 'r' stands there", "/tree/0/r"),
+    errors.ExperimentExistsError(17, "taken", "/tree"),
+    errors.ExperimentNotFoundError(2, "not found", "/tree/7"),
+    errors.TreeBusyError("in the middle"),
+    errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_errors_travel(error: Exception) -> None:
     """A worker's error arrives with its type, its message and its path."""
     other = by_pickle(error)
@@ -221,6 +227,6 @@ def test_every_error_is_tested_here() -> None:
     own = [
         error for error in defined if issubclass(error, errors.MiniMlflowError) and error is not errors.MiniMlflowError
     ]
-    assert len(own) == 13
+    assert {type(error) for error in ERRORS} == set(own)
     for error in own:
         assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError, ImportError))

@@ -14,6 +14,7 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
+from stress.artifacts import FOLDER, plan_artifacts
 from stress.bench.places import file_system_of
 from stress.children import child_environment
 from stress.evidence import Evidence, ReaderRecord, RunRecord, ThreadRecord, WriterRecord
@@ -179,12 +180,18 @@ def honest_evidence() -> Evidence:
     def second(number: int) -> float:
         return encode(2, 1, number)
 
+    folder = Call(1, FOLDER, (("artifact", encode(3, 0, 1)),))
     batch = Call(4, METRICS, tuple((f"batch-{i}", first(10 + i)) for i in range(2)))
     run = RunRecord(
         run_id="r",
         threads=[
-            ThreadRecord(1, 0, {"shared-0": [first(0), first(2)], "own-1-0": [first(1)]}, {"shared": first(3)}, batch),
-            ThreadRecord(2, 1, {"shared-0": [second(0), second(1)]}, {}, Call(2, PARAM, (("shared", second(2)),))),
+            ThreadRecord(
+                1, 0, {"shared-0": [first(0), first(2)], "own-1-0": [first(1)]}, {"shared": first(3)}, {}, batch
+            ),
+            ThreadRecord(
+                2, 1, {"shared-0": [second(0), second(1)]}, under_way=Call(2, PARAM, (("shared", second(2)),))
+            ),
+            ThreadRecord(3, 0, {}, artifacts=plan_artifacts(FOLDER, encode(3, 0, 0)).hashes(), under_way=folder),
         ],
         histories={
             "shared-0": [(0, first(0)), (1, second(0)), (2, second(1)), (3, first(2))],
@@ -195,6 +202,10 @@ def honest_evidence() -> Evidence:
         last_values={"shared-0": first(2), "own-1-0": first(1), "batch-0": first(10), "batch-1": first(11)},
         params={"shared": param_value(second(2))},
         status="FINISHED",
+        artifacts={
+            **plan_artifacts(FOLDER, encode(3, 0, 0)).hashes(),
+            **plan_artifacts(FOLDER, encode(3, 0, 1)).hashes(),
+        },
         status_when_killed="CRASHED",
     )
     reader = ReaderRecord(reads=1, sights={"r": {"shared-0": [(0, first(0)), (1, second(0))]}})
@@ -267,6 +278,22 @@ def lose_a_param(evidence: Evidence) -> None:
     evidence.runs[0].params.clear()
 
 
+def lose_an_artifact(evidence: Evidence) -> None:
+    del evidence.runs[0].artifacts[min(plan_artifacts(FOLDER, encode(3, 0, 0)).texts)]
+
+
+def tear_an_artifact(evidence: Evidence) -> None:
+    evidence.runs[0].artifacts[min(plan_artifacts(FOLDER, encode(3, 0, 0)).texts)] = "torn"
+
+
+def tear_the_folder_under_way(evidence: Evidence) -> None:
+    del evidence.runs[0].artifacts[min(plan_artifacts(FOLDER, encode(3, 0, 1)).texts)]
+
+
+def invent_an_artifact(evidence: Evidence) -> None:
+    evidence.runs[0].artifacts["stranger"] = "x"
+
+
 def show_an_older_value(evidence: Evidence) -> None:
     evidence.runs[0].last_values["shared-0"] = encode(2, 1, 1)
 
@@ -335,6 +362,12 @@ DOCTORED: Dict[str, Dict[str, Callable[[Evidence], None]]] = {
     "order_kept": {"reordered points": swap_points},
     "steps_kept": {"another step than given": change_a_step, "a gap": leave_a_gap_in_steps},
     "params_whole": {"an old value": bring_back_an_old_param, "half a value": tear_a_param, "none": lose_a_param},
+    "artifacts_whole": {
+        "a missing file": lose_an_artifact,
+        "half a file": tear_an_artifact,
+        "half of a killed call's folder": tear_the_folder_under_way,
+        "an invented file": invent_an_artifact,
+    },
     "last_values_agree": {"an older value": show_an_older_value},
     "rewinds_kept": {"a hidden point": show_a_hidden_point, "a point less": hide_too_much},
     "statuses_told": {

@@ -52,6 +52,8 @@ def made(tmp_path_factory: Any) -> Path:
             for n in range(3):
                 run.log_param("lr", float(n))
             if run_id == "ended":
+                for name in ("m/x", ".tmp-1", "lock"):
+                    run.log_text("of any name", name)
                 run.end()
         run = Run(run_id="back", experiment_id=5, runs_dir=root)
         run.log_metric("gone", 0.5, step=9)
@@ -221,6 +223,9 @@ CASES = [
     *(Case("foreign-file", path, make_folder, NOTICE) for path in ("007", "5/trailing.", "5/ended/tags/deep")),
     Case("foreign-file", "5/plots", at("5/plots/a.png", put()), NOTICE),
     *(Case("not-regular", path, make_fifo, DAMAGE) for path in (LR, SNAPSHOT, ".locks/5/x.lock", COMMIT)),
+    *(Case("not-regular", "5/ended/" + path, make_fifo, DAMAGE) for path in ("artifacts/m/x", "artifacts/m/new")),
+    *(Case("not-regular", "5/ended/" + path, make_link, DAMAGE) for path in ("artifacts", "artifacts/m/x")),
+    Case("not-regular", "5/live/artifacts", put(), DAMAGE),
     *(Case("not-regular", path, make_link, DAMAGE) for path in (
         LOSS, META, "5/ended/params", HISTORY, HISTORY + "/0-3.jsonl", ".locks/5",
     )),
@@ -236,6 +241,8 @@ CASES = [
         "5/ended/.tmp-1", "5/live/log/.tmp-1", "5/ended/params/.tmp-1.json", "5/ended/metrics/.tmp-1",
         HISTORY + "/.tmp-1",
     )),
+    Case("temporary", "5/live/.tmp-1", at("5/live/.tmp-1/content/m/x", put()), LEFTOVER),
+    Case("temporary", "5/live/.tmp-1", at("5/live/.tmp-1/lock", put(b"")), LEFTOVER),
     Case("strict-json", "5/ended/params/bad.json", edit(r'(?<=: )"NaN"', "NaN"), NOTICE),
     Case("strict-json", LR, edit("{", '{"value": 1, '), NOTICE),
     Case("strict-json", "5/ended/metrics/once.json", edit(r'(?<="min": )', '0.0, "min": '), NOTICE),

@@ -60,9 +60,10 @@ def check_tree(path: str, leftovers: bool = False) -> None:
         TreeError: what does not hold, and in which file.
     """
     problems: List[str] = []
-    for folder, _, files in os.walk(path):
-        for name in files:
-            if name.startswith(".tmp-") and not leftovers:
+    for folder, folders, files in os.walk(path):
+        for name in folders + files:
+            # An artifact may have any name.
+            if name.startswith(".tmp-") and not leftovers and "/artifacts/" not in folder + "/":
                 problems.append("%s: a temporary was left" % os.path.join(folder, name))
     problems += _check_locks(os.path.join(path, ".locks"))
     trash = os.path.join(path, ".trash")

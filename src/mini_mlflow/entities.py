@@ -72,6 +72,20 @@ class DeletedRun(NamedTuple):
     start_time: Optional[str] = None
 
 
+class FileInfo(NamedTuple):
+    """An artifact, as a listing shows it.
+
+    Attributes:
+        path: relative to the run's artifacts, with "/" between names, on every system.
+        is_dir: True for a folder.
+        file_size: in bytes; None for a folder.
+    """
+
+    path: str
+    is_dir: bool
+    file_size: Optional[int]
+
+
 class RunAddress(NamedTuple):
     """Where a run stands: an absolute tree, an experiment's folder name, a run id. Already checked."""
 

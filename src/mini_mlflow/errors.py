@@ -41,6 +41,10 @@ class InvalidTypeError(MiniMlflowError, TypeError):
     """A value whose type has no place in the store; nothing was stored."""
 
 
+class InvalidPathError(MiniMlflowError, ValueError):
+    """A path that cannot be an artifact's, or a file or folder that cannot become one; nothing was stored."""
+
+
 class RunNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
     """There is no such run in the tree."""
 
@@ -89,6 +93,10 @@ class ExperimentExistsError(MiniMlflowError, FileExistsError, ValueError):
 
 class TreeBusyError(MiniMlflowError, RuntimeError):
     """A signal handler wants what the code that it interrupted is in the middle of; nothing was changed."""
+
+
+class ArtifactNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
+    """The run has no such artifact."""
 
 
 class LockTimeout(MiniMlflowError, TimeoutError):

@@ -130,6 +130,31 @@ def set_tags(tags: Mapping[str, Any]) -> None:
     active.require_run().set_tags(tags)
 
 
+def log_artifact(local_path: Any, artifact_path: Optional[str] = None) -> None:
+    """`Run.log_artifact` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().log_artifact(local_path, artifact_path)
+
+
+def log_artifacts(local_dir: Any, artifact_path: Optional[str] = None) -> None:
+    """`Run.log_artifacts` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().log_artifacts(local_dir, artifact_path)
+
+
+def log_text(text: str, artifact_file: str) -> None:
+    """`Run.log_text` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().log_text(text, artifact_file)
+
+
+def log_dict(dictionary: Any, artifact_file: str) -> None:
+    """`Run.log_dict` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().log_dict(dictionary, artifact_file)
+
+
+def log_figure(figure: Any, artifact_file: str) -> None:
+    """`Run.log_figure` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().log_figure(figure, artifact_file)
+
+
 def flush() -> None:
     """`Run.flush` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
     active.require_run().flush()

@@ -17,6 +17,7 @@ from mini_mlflow.errors import (
     RunEndedError,
     UnfinishedRunWarning,
 )
+from mini_mlflow.run_artifacts import ArtifactMethods
 from mini_mlflow.run_rewinding import RewindMethods
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.lifecycle import StartRequest
@@ -32,7 +33,7 @@ from mini_mlflow.writing.run_state import read_state
 from mini_mlflow.writing.seen import Seen
 
 
-class Run(RewindMethods):
+class Run(ArtifactMethods, RewindMethods):
     """A run on disk, open for logging.
 
     ``Run(...)`` creates the run; with the id of a run that exists it attaches to it: the same metadata, several

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import warnings
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, run_stack
-from mini_mlflow.disk import atomic
+from mini_mlflow.disk import atomic, copying
 from mini_mlflow.upkeep import repair
 from stress.power.processes import Killed, SimulatedProcess, kill_at
 from stress.power.recorded_disk import RecordedDisk
-from stress.power.replacing import replaced
+from stress.power.replacing import Setting, replaced
 
 RUN_ID, RUN_NAME = "r", "power"
 RUNNING, FINISHED, FAILED = "RUNNING", "FINISHED", "FAILED"
+
+ARTIFACT = "artifact"
+#: The files of a folder that is logged; all of them hold the same text.
+NAMES = ("one", "deep/two", "three")
+#: A file that such a folder may hold beside them.
+KEPT = "kept"
 
 DONE, CUT_SHORT, REFUSED = "done", "cut short", "refused"
 
@@ -25,9 +32,9 @@ class Call(NamedTuple):
 
     Attributes:
         begun, done: the steps of the disk between which it ran.
-        kind: "params", "tags", "metric", "rewind", "flush", or "turn" for a start and an end; "hide" is said of a
-            point that is hidden already before the first call.
-        key: of a param, tag or metric.
+        kind: "params", "tags", "metric", "rewind", "artifact", "flush", or "turn" for a start and an end; "hide" is
+            said of a point that is hidden already before the first call.
+        key: of a param, tag or metric; the name of a file or a folder.
         value: what was logged; of a turn, the status; of a rewind, the step.
         outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
     """
@@ -116,6 +123,25 @@ class Diary:
     def rewind(self, step: int) -> None:
         self._make(lambda: self.run.rewind(step), Call(0, 0, "rewind", value=step))
 
+    def text(self, name: str) -> None:
+        """An artifact that is a file, with a text that no other call logs."""
+        text = self._next_text()
+        self._make(lambda: self.run.log_text(text, name), Call(0, 0, ARTIFACT, name, text))
+
+    def folder(self, name: str) -> None:
+        """An artifact that is a folder of three files, which replace those of the last call of that name."""
+        text = self._next_text()
+        with tempfile.TemporaryDirectory() as source:
+            os.mkdir(os.path.join(source, "deep"))
+            for file_name in NAMES:
+                with open(os.path.join(source, file_name), "w") as file:
+                    file.write(text)
+            self._make(lambda: self.run.log_artifacts(source, name), Call(0, 0, ARTIFACT, name, text))
+
+    def _next_text(self) -> str:
+        self._next_value += 1.0
+        return "text %r, which is too long to be a number" % self._next_value
+
     def flush(self) -> None:
         self._make(self.run.flush, Call(0, 0, "flush"))
 
@@ -174,12 +200,17 @@ class Recording(NamedTuple):
     level: str
 
 
+def seams(disk: RecordedDisk) -> List[Setting]:
+    """Where the disk must stand in for the system."""
+    return [(atomic, "os", disk), (copying, "os", disk), (copying, "linux", disk)]
+
+
 def record(base: str, level: str, live: Callable[[Diary], None], first_value: float = 0.0) -> Recording:
     """What ``live`` does in a tree in the folder ``base``, step by step. What was there is on the medium."""
     disk = RecordedDisk(base)
     diary = Diary(disk, os.path.join(base, "mlruns"), level, first_value)
     try:
-        with warnings.catch_warnings(), replaced([(atomic, "os", disk)]):
+        with warnings.catch_warnings(), replaced(seams(disk)):
             warnings.simplefilter("ignore", DamagedFileWarning)
             live(diary)
     finally:

@@ -3,6 +3,7 @@
 - "always": every call that was acknowledged by then is there.
 - "end": so is every call up to the last flush or end that was acknowledged; of the later ones, any may be. (A flush
   keeps what was logged: where nothing was, since a start, it keeps nothing. A resumed run may read as ended.)
+- "end" and "always": every artifact that was acknowledged is there, whole; of the others, all of a folder or nothing.
 - "never": nothing need be there.
 
 Always: no reader and no writer trips over what is left, no value is there that nobody logged, no point twice, none
@@ -11,6 +12,7 @@ out of order, and what is visible of each history is numbered without a gap, and
 
 from __future__ import annotations
 
+import os
 import warnings
 from itertools import product
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
@@ -21,17 +23,22 @@ from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.formats.commits import MetricChange
 from mini_mlflow.reading.run_folder import documents, list_log, read_log
-from stress.power.diary import CUT_SHORT, DONE, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
+from stress.power.diary import ARTIFACT, CUT_SHORT, DONE, KEPT, NAMES, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
+
+#: In the place of a file that is not there.
+NOTHING = "nothing"
 
 History = List[Tuple[int, float]]
 
 
 class Found(NamedTuple):
-    """A run as a reader sees it; histories are (step, value), those in ``logged`` with the points that are hidden."""
+    """A run as a reader sees it; histories are (step, value), those in ``logged`` with the points that are hidden;
+    artifacts are the text of a file or of a folder's files."""
 
     run: Dict[str, Any]
     histories: Dict[str, History]
     logged: Dict[str, History]
+    artifacts: Dict[str, str] = {}
 
 
 class Asked(NamedTuple):
@@ -46,7 +53,13 @@ def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
     count = 0
     if level != "never":
         count = max([past, *_keeping(calls, level, cut)])
-    return Asked(calls[:count], [call for call in calls[count:] if call.begun <= cut])
+    later = [call for call in calls[count:] if call.begun <= cut]
+    safe = [call for call in later if level != "never" and _is_kept_by_itself(call, cut)]
+    return Asked(calls[:count] + safe, [call for call in later if call not in safe])
+
+
+def _is_kept_by_itself(call: Call, cut: int) -> bool:
+    return call.kind == ARTIFACT and call.outcome == DONE and call.done <= cut
 
 
 def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
@@ -75,7 +88,8 @@ def read(root: str) -> Optional[Found]:
         assert listed == [RUN_ID], "a run is not listed that can be read"
         keys = sorted({*run["metrics"], *_list_metrics(root)})
         histories, logged = ({key: _read_history(tracker, key, hidden) for key in keys} for hidden in (False, True))
-    return Found(run, {key: points for key, points in histories.items() if points}, logged)
+        artifacts = dict(_read_artifacts(tracker))
+    return Found(run, {key: points for key, points in histories.items() if points}, logged, artifacts)
 
 
 def _read_history(tracker: ExperimentTracker, key: str, hidden: bool) -> History:
@@ -91,6 +105,27 @@ def _list_metrics(root: str) -> Iterator[str]:
         yield unquote_name(stem) or stem
 
 
+def _read_artifacts(tracker: ExperimentTracker) -> Iterator[Tuple[str, str]]:
+    for info in tracker.list_artifacts(RUN_ID):
+        path = tracker.artifact_path(RUN_ID, info.path)
+        if not info.is_dir:
+            yield info.path, _read_text(path)
+            continue
+        texts = {_read_text(os.path.join(path, name)) for name in NAMES}
+        if texts != {NOTHING}:
+            yield info.path, " and ".join(sorted(texts))
+        if os.path.exists(os.path.join(path, KEPT)):
+            yield f"{info.path}/{KEPT}", _read_text(os.path.join(path, KEPT))
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return NOTHING
+
+
 def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     """Asserts all of the above."""
     if found is None:
@@ -100,6 +135,9 @@ def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
     _judge_histories(found.logged, asked)
+    if level != "never":
+        # Bytes of an artifact are anybody's: what a power cut has made of them cannot be told.
+        _judge_values(ARTIFACT, found.artifacts, asked)
     # With "never", a sealed file may be lost that the document counts on.
     for key, logged in found.logged.items() if level != "never" else ():
         points = found.histories.get(key, [])
@@ -201,5 +239,6 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
             calls.append(Call(0, 0, "metric", key, value))
             calls += [Call(0, 0, "hide", key, value)] if value not in shown else []
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
+    calls += [Call(0, 0, ARTIFACT, name, text) for name, text in found.artifacts.items()]
     status = found.run["metadata"]["status"]
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]

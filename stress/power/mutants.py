@@ -34,6 +34,7 @@ class Mutant(NamedTuple):
 FOLDING, DURABILITY, NEW, LIFE, SNAPSHOTS, FILES = (
     f"writing/{name}.py" for name in ("folding", "durability", "new_files", "lifecycle", "snapshots", "run_files")
 )
+ARTIFACTS, PLACING = "writing/artifacts.py", "writing/placing.py"
 
 MUTANTS = [
     Mutant(
@@ -94,8 +95,8 @@ MUTANTS = [
     Mutant(
         "and the way down to them",
         DURABILITY,
-        "                atomic.sync_folder(folder)\n            self._kinds",
-        "                pass\n            self._kinds",
+        "            for folder in self._paths.ancestors():\n                atomic.sync_folder(folder)\n",
+        "",
     ),
     Mutant("each kind's for itself", DURABILITY, "if not wanted <= self._kinds:", "if wanted and not self._kinds:"),
     Mutant("a flush syncs first values", FILES, "        self.folding.durability.sync_all()\n", ""),
@@ -167,6 +168,18 @@ MUTANTS = [
     Mutant("a snapshot is synced", LIFE, "                    atomic.sync_file(run.paths.snapshot)\n", ""),
     Mutant("and the way down to it", LIFE, "                    _sync_way_down(run)\n", ""),
     Mutant("an end that was taken back is so for good", LIFE, "        run.files.taken_back = True\n", ""),
+    Mutant(
+        "an artifact's bytes are synced before it shows", ARTIFACTS, "            sync_files(staging.content)\n", ""
+    ),
+    Mutant("and the names in its folder", ARTIFACTS, "            sync_folders(staging.content)\n", ""),
+    Mutant("and what leads to the run", ARTIFACTS, "    run.files.folding.durability.sync_way_to(ARTIFACTS)\n", ""),
+    Mutant(
+        "and its own name, before the old folder is emptied",
+        PLACING,
+        "                atomic.sync_folder(folder)\n    except",
+        "                pass\n    except",
+    ),
+    Mutant("and the names that a merge has added", PLACING, "            sync_folders(staged)\n", "            pass\n"),
 ]
 
 

@@ -1,7 +1,8 @@
-"""The file system steps of a workload, written down at the one place where the project changes files.
+"""The file system steps of a workload, written down where the project changes files.
 
-`RecordedDisk` stands in for the module ``os`` of `mini_mlflow.disk.atomic`. It carries every step out and remembers
-it; `stress.power.states` makes of that what a power cut may leave. What is taken for granted of a file system:
+`RecordedDisk` stands in for the module ``os`` of `mini_mlflow.disk.atomic` and `mini_mlflow.disk.copying`. It carries
+every step out and remembers it; `stress.power.states` makes of that what a power cut may leave. What is taken for
+granted of a file system:
 
 - A name points at what it was last made to point at, or at what it pointed at before, never at anything else: one
   entry of a folder changes as a whole. (Journals and logs give that; "atomic directory operations" in Pillai et al.,
@@ -11,17 +12,23 @@ it; `stress.power.states` makes of that what a power cut may leave. What is take
 - Bytes that were not synced are missing, or zeros, or there in part. Not somebody else's: ext3 and ext4 with
   ``data=writeback`` may show what a freed block held before, and nothing is promised there.
 
+An exchange of two names is two changes, of which each may be lost without the other.
+
 Nothing else is: no order between two names, between names and bytes, or between two files. No file system is that
 careless (ext4 keeps the order of changes of names, and syncs a new file's name with it), so what holds here holds on
 all of them. Not modelled: a medium that loses what it has confirmed, an fsync that fails and has lost the bytes
-(a failing fsync here has done nothing yet), and renames of folders with something in them.
+(a failing fsync here has done nothing yet), and what a file system may do about a folder that was moved: where both
+names are lost or kept, it may show at none of them or at both.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, TypeVar
+
+from mini_mlflow.disk import linux
 
 Value = TypeVar("Value")
 
@@ -115,7 +122,7 @@ class RecordedDisk:
         opened = self._opened.get(descriptor)
         return opened.path if opened is not None else ""
 
-    # -- what atomic calls -------------------------------------------------------------------------------------
+    # -- what atomic and copying call --------------------------------------------------------------------------
 
     def open(self, path: str, flags: int, mode: int = 0o777) -> int:
         with self._next_step("open", path) as step:
@@ -154,10 +161,24 @@ class RecordedDisk:
             self._name(source, None, step)
             self._name(target, inode, step)
 
-    def link(self, source: str, target: str) -> None:
+    def link(self, source: str, target: str, *, follow_symlinks: bool = True) -> None:
         with self._next_step("link", target) as step:
-            os.link(source, target)
+            os.link(source, target, follow_symlinks=follow_symlinks)
             self._name(target, self._find(source), step)
+
+    def exchange(self, one: str, other: str) -> None:
+        """As `mini_mlflow.disk.linux.exchange`."""
+        with self._next_step("exchange", other) as step:
+            linux.exchange(one, other)
+            first, second = self._find(one), self._find(other)
+            self._name(one, second, step)
+            self._name(other, first, step)
+
+    def _refuse(self, *arguments: Any) -> Any:
+        # What copies inside the kernel leaves the same states as write(2), whose bytes are seen here.
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    clone = copy_file_range = sendfile = _refuse
 
     def unlink(self, path: str) -> None:
         with self._next_step("unlink", path) as step:

@@ -170,6 +170,31 @@ def rewinds(diary: Diary, dice: random.Random) -> None:
     diary.end("KILLED")
 
 
+def artifacts(diary: Diary, dice: random.Random) -> None:
+    """Files and folders, new, replaced and merged, of two processes; kills, an end, a resume, and one after the end."""
+    first, second = diary.process, SimulatedProcess(pid=1002)
+    diary.start()
+    diary.text("note")
+    diary.folder("model")
+    diary.text("model/kept")
+    diary.metrics("loss")
+    diary.switch_to(second)
+    diary.start()
+    diary.folder("model")
+    diary.killed_during(lambda: diary.folder("model"), at=dice.randrange(1, 90))
+    diary.switch_to(first)
+    diary.text("note")
+    diary.folder("other")
+    diary.killed_during(lambda: diary.text("note"), at=dice.randrange(1, 25))
+    diary.switch_to(second)
+    diary.start()
+    diary.end()
+    diary.folder("model")
+    diary.start()
+    diary.text("last")
+    diary.end()
+
+
 def anything(diary: Diary, dice: random.Random) -> None:
     """Thirty calls at random, by two processes, with an end and a resume now and then."""
     processes = [diary.process, SimulatedProcess(pid=1002)]
@@ -201,6 +226,8 @@ def go_on(diary: Diary) -> None:
     diary.params(lr="after the cut", after_cut=1)
     for _ in range(6):
         diary.metrics("loss", "after cut")
+    diary.text("note")
+    diary.folder("model")
     diary.flush()
     diary.metrics("loss", "late")
     diary.end()
@@ -208,7 +235,17 @@ def go_on(diary: Diary) -> None:
 
 WORKLOADS: Dict[str, Workload] = {
     workload.__name__: workload
-    for workload in (several_lives, batches, two_processes, kills, repairs, failing_disk, anything, rewinds)
+    for workload in (
+        several_lives,
+        batches,
+        two_processes,
+        kills,
+        repairs,
+        failing_disk,
+        artifacts,
+        anything,
+        rewinds,
+    )
 }
 
 #: How documents are kept up to date: rewritten at each call, left to flush and end, or folded at each fifth commit.

@@ -1,4 +1,4 @@
-"""The only module that changes the file system: every change is whole, or it did not happen.
+"""The module that changes the file system: every change is whole, or it did not happen. (`copying` is for artifacts.)
 
 Protocol: bytes go into a temporary beside the target, ``.tmp-<process>-<n>``, under a name that nobody else uses;
 then one rename puts them under the target's name (rename(2): atomic, whatever stood there before). A reader sees

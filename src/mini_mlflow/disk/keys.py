@@ -16,7 +16,7 @@ import re
 from typing import Any, Optional
 
 from mini_mlflow.entities import check_int
-from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, InvalidValueError, show
+from mini_mlflow.errors import InvalidKeyError, InvalidPathError, InvalidTypeError, InvalidValueError, show
 
 LIMIT_BYTES = 200
 _LIMIT_NAME_CHARACTERS = 10_000
@@ -33,6 +33,7 @@ _QUOTED = re.compile(r"(?:%[0-9A-F]{2})+")
 # but CONIN$, and "$" is not among these characters.
 _SAFE = re.compile(r"(?!(?:con|prn|aux|nul|com.|lpt.)(?:\.|\Z))[A-Za-z0-9_][A-Za-z0-9_.@ -]*\Z", re.I)
 _SAFE_CHARACTERS = 200
+_DRIVE = re.compile(r"[A-Za-z]:")
 _EXPERIMENT_ID_LIMIT = 2**63 - 1
 # "<name>.history" and "<name>.json" must stay within the 255 bytes that most file systems give a name.
 _QUOTED_LIMIT_BYTES = 230
@@ -116,6 +117,50 @@ def check_experiment_id(experiment_id: Any) -> int:
     if not 0 <= number <= _EXPERIMENT_ID_LIMIT:
         raise InvalidValueError("experiment_id must be from 0 to 2**63-1, not %.80s" % hex(number))
     return number
+
+
+def check_artifact_path(path: Any, what: str = "artifact_path") -> str:
+    """The path of an artifact, relative to the run's artifacts, if it cannot lead out of them.
+
+    Args:
+        path: a str or a path, names with "/" between them. A name may hold whatever a file's may, in any script, but
+            for a backslash: a tree is to mean the same wherever it is copied.
+        what: what the message calls it.
+
+    Raises:
+        InvalidTypeError: neither a str nor a path.
+        InvalidPathError: empty, absolute (also with a drive's letter), or with a name in it that is empty, "." or
+            "..", or holds a backslash or a NUL.
+    """
+    if isinstance(path, str):
+        text = str.__str__(path)
+    else:
+        given = os.fspath(path) if isinstance(path, os.PathLike) else None
+        if not isinstance(given, str):
+            raise InvalidTypeError("%s must be a path, not %s: %s" % (what, type(path).__name__, show(path)))
+        # What a Path of Windows puts between names.
+        text = given.replace(os.sep, "/")
+    fault = _fault_of_path(text)
+    if fault is not None:
+        raise InvalidPathError("%s %s: %.220r" % (what, fault, text))
+    return text
+
+
+def _fault_of_path(path: str) -> Optional[str]:
+    if not path:
+        return "cannot be empty"
+    if path.startswith("/") or _DRIVE.match(path):
+        return "must be relative to the run's artifacts"
+    if "\\" in path or "\0" in path:
+        return "cannot contain backslashes or NULs (names are parted by /)"
+    for name in path.split("/"):
+        if name in ("", ".", ".."):
+            return "cannot contain an empty name, '.' or '..'"
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return "cannot be encoded as a file name"
+    return None
 
 
 def new_run_id() -> str:

@@ -13,7 +13,8 @@
             ├── meta.yaml   snapshot.json
             ├── params/<key>.json   tags/<key>.json
             ├── metrics/<key>.json  metrics/<key>.history/<first>-<last>.jsonl
-            └── log/<number>.json
+            ├── log/<number>.json
+            └── artifacts/…
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ LOG = "log"
 PARAMS = "params"
 METRICS = "metrics"
 TAGS = "tags"
+ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 TRASH = ".trash"
 EXPERIMENT = "experiment.yaml"
@@ -111,6 +113,10 @@ class RunPaths(NamedTuple):
         return "%s/log" % self.folder
 
     @property
+    def artifacts(self) -> str:
+        return "%s/artifacts" % self.folder
+
+    @property
     def run_lock(self) -> str:
         return self._lock(".lock")
 
@@ -141,6 +147,11 @@ class RunPaths(NamedTuple):
 
     def sealed(self, key: str, first: int, last: int) -> str:
         return os.path.join(self.history_folder(key), sealed_name(first, last))
+
+
+def staging_lock(folder: str) -> str:
+    """The lock in a folder where artifacts are staged, which whoever is at work there holds."""
+    return "%s/lock" % folder
 
 
 def sealed_name(first: int, last: int) -> str:

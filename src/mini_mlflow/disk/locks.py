@@ -144,14 +144,17 @@ class KeptLock:
         folder = os.path.dirname(self.path)
         atomic.create_folder(os.path.dirname(folder))
         atomic.create_folder(folder)
-        descriptor = self._descriptor = atomic.open_lock_file(path or self.path)
+        descriptor = atomic.open_lock_file(path or self.path)
         # Not __del__: it would also run for a lock that is closed, and what a signal handler raises in there (the
         # SystemExit of a SIGTERM) is dropped by the interpreter.
         self._finalizer = weakref.finalize(self, os.close, descriptor)
         self._finalizer.atexit = False
         if _lock_descriptor is None:
-            self._old = _KeptFileLock(self.path, thread_local=False)
-            self._old.kept = descriptor
+            old = _KeptFileLock(self.path, thread_local=False)
+            old.kept = descriptor
+            self._old = old
+        # Last: whoever finds a descriptor here, after an interrupt too, relies on all of the above.
+        self._descriptor = descriptor
         return descriptor
 
     def _try_native(self, descriptor: int) -> bool:

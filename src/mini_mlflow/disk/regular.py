@@ -37,6 +37,8 @@ _HELD = re.compile(r"/proc/self/fd/\d+")
 # Most first lines are shorter; for one that is not, the file is read twice.
 _LINE_BYTES = 4096
 
+_SCANS_DESCRIPTORS = os.scandir in os.supports_fd
+
 # access(2) asks for the real user unless told otherwise; everything else is done as the effective one.
 _AS_OURSELVES = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
 
@@ -107,6 +109,11 @@ def exists(path: str) -> bool:
     return os.access(path, os.F_OK, **_AS_OURSELVES)
 
 
+def may_change(folder: str) -> bool:
+    """Whether the system would let this process add and remove names in ``folder``."""
+    return os.access(folder, os.W_OK | os.X_OK, **_AS_OURSELVES)
+
+
 def scan_folders(path: str) -> List[Tuple[str, bool]]:
     """All of `iter_folders` at once."""
     return list(iter_folders(path))
@@ -171,6 +178,37 @@ def _follow_held(match: Match[str]) -> str:
         return os.readlink(match.group())
     except OSError:
         return match.group()
+
+
+def scan_kinds(path: str) -> List[Tuple[str, os.stat_result]]:
+    """What is in the folder ``path``, and what lstat(2) says of it, all of one folder.
+
+    Should another folder be put in its place meanwhile and this one be emptied, it is the other that is told.
+
+    Raises:
+        OutsideTreeError: a symbolic link or a file stands there.
+        OSError: with ``filename`` set.
+    """
+    while True:
+        check_folder(path)
+        if not _SCANS_DESCRIPTORS:
+            with os.scandir(path) as entries:
+                return [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+        # Held open until the end: so no other folder can get its number meanwhile.
+        descriptor = os.open(path, _READ | getattr(os, "O_DIRECTORY", 0))
+        try:
+            found = []
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    try:
+                        found.append((entry.name, entry.stat(follow_symlinks=False)))
+                    except FileNotFoundError:
+                        continue
+            # Emptied is only what has lost its name before.
+            if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                return found
+        finally:
+            os.close(descriptor)
 
 
 def list_folder(path: str) -> List[str]:

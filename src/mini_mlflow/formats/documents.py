@@ -86,6 +86,14 @@ def parse_meta(data: bytes, path: str) -> Dict[str, Any]:
     return {key: _to_text(value) for key, value in meta.items()}
 
 
+def dump_yaml(value: Any) -> bytes:
+    """A plain JSON value as YAML for people, keys in their order."""
+    import yaml  # as above
+
+    text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=False)
+    return text.encode("utf-8")
+
+
 def _parse_flat(text: str) -> Any:
     meta: Dict[str, Any] = {}
     # Not splitlines(): it also breaks at U+2028 and the like, which may stand within a JSON string of another writer.

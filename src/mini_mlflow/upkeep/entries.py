@@ -16,6 +16,8 @@ from typing import Iterator, List, NamedTuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
+from mini_mlflow.disk.layout import staging_lock
+from mini_mlflow.disk.locks import is_held
 from mini_mlflow.upkeep.findings import Look
 
 _READ, _WRITE, _ENTER = 4, 2, 1
@@ -140,5 +142,8 @@ def is_temporary(look: Look, entry: Entry) -> bool:
     """True if the entry is a temporary. It is doubted, since a living writer makes some too, under the run's lock."""
     if not entry.name.startswith(TEMPORARY_PREFIX):
         return False
+    if stat.S_ISDIR(entry.mode) and is_held(staging_lock(entry.path)):
+        # Artifacts are being copied there, which takes its time, and not the run's lock.
+        return True
     look.doubt(entry.path, "temporary", "a writer that was killed left it; the next end of the run sweeps it")
     return True

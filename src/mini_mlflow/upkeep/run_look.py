@@ -13,7 +13,7 @@ import os
 from typing import Any, Dict, Hashable, Optional, Set, Tuple
 
 from mini_mlflow.disk.keys import quote_key
-from mini_mlflow.disk.layout import DELETION, LOG, META, METRICS, PARAMS, SNAPSHOT, TAGS, RunPaths
+from mini_mlflow.disk.layout import ARTIFACTS, DELETION, LOG, META, METRICS, PARAMS, SNAPSHOT, TAGS, RunPaths
 from mini_mlflow.entities import END_STATUSES, FORMAT, RUNNING
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.documents import Snapshot, parse_meta
@@ -82,7 +82,7 @@ def look_at_entries(look: RunLook) -> Set[str]:
     """The run's folder holds what belongs there. Returns the names of the parts that are of the right kind."""
     parts, foreign = set(), []
     for entry in list_entries(look, look.paths.folder):
-        if entry.name not in (META, SNAPSHOT, DELETION, LOG, *KINDS):
+        if entry.name not in (META, SNAPSHOT, DELETION, LOG, ARTIFACTS, *KINDS):
             if not is_temporary(look, entry):
                 foreign.append(entry)
             continue

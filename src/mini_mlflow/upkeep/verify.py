@@ -4,8 +4,8 @@ It takes no lock, writes nothing, works on a read-only tree, and may run beside 
 certain after one look, since files are replaced whole. What rests on several files is only doubted, and told if a
 second look finds it too (`upkeep.confirming`).
 
-Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, and what
-stands in ``.quarantine``.
+Not found out: values that flipped into other valid values, runs and keys that are gone without a trace, what the
+bytes of an artifact should be, and what stands in ``.quarantine``.
 
 Memory holds the names and findings of one run, its documents without their points, and the points of one sealed file.
 """
@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX, check_experiment_id, check_run_id
 from mini_mlflow.disk.layout import (
+    ARTIFACTS,
     DOCTOR,
     DOCTOR_LOCK,
     EXPERIMENT,
@@ -36,6 +37,7 @@ from mini_mlflow.disk.layout import (
 from mini_mlflow.disk.locks import is_held
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
+from mini_mlflow.upkeep.artifact_look import look_at_artifacts
 from mini_mlflow.upkeep.confirming import iter_confirmed
 from mini_mlflow.upkeep.document_look import look_at_values
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, iter_entries, note_foreign
@@ -186,6 +188,8 @@ def look_at_run(paths: RunPaths, deep: bool) -> RunLook:
     """One look at a run; ``deep`` reads its sealed files too. For the holder of its lock, doubts are certain."""
     look = RunLook(paths, deep)
     parts = look_at_entries(look)
+    if ARTIFACTS in parts and deep:
+        look_at_artifacts(look)
     if look.is_run:
         look_at_meta(look)
         look_at_deletion(look)

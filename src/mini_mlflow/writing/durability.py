@@ -94,9 +94,19 @@ class Durability:
             atomic.sync_folder(self._paths.kind_folder(kind))
         # Each kind for itself: another process may have made the folder of one since.
         if not wanted <= self._kinds:
-            # What makes the folder a run, and leads to it: without these, a power cut takes the documents with it.
-            # meta.yaml was a new name, and need not have been synced until now.
+            self._sync_run()
+            self._kinds |= wanted
+
+    def sync_way_to(self, kind: str) -> None:
+        """What leads to the folder of ``kind`` is on the medium, from the run's own folder upwards. Raises OSError."""
+        if self.sync and kind not in self._kinds:
+            self._sync_run()
+            self._kinds.add(kind)
+
+    def _sync_run(self) -> None:
+        # What makes the folder a run, and leads to it: without these, a power cut takes what is in it along.
+        # meta.yaml was a new name, and need not have been synced until now.
+        if self.sync:
             atomic.sync_file(self._paths.meta)
             for folder in self._paths.ancestors():
                 atomic.sync_folder(folder)
-            self._kinds |= wanted

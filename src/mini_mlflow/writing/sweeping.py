@@ -10,14 +10,16 @@ from mini_mlflow.disk.layout import DELETION, METRICS, PARAMS, TAGS, RunPaths, d
 from mini_mlflow.disk.regular import list_folder, read_file
 from mini_mlflow.errors import DamagedFileError, OutsideTreeError
 from mini_mlflow.formats.history import parse_first_line
+from mini_mlflow.writing.staging import sweep_stagings
 
 
 def sweep(paths: RunPaths) -> None:
-    """Temporaries are gone, and sealed files that no document lists. For the holder of the run's lock.
+    """Temporaries are gone, and sealed files that no document lists; what is being copied stays. Under the run's lock.
 
     Raises:
         OSError: a folder cannot be listed; what was found until then is gone.
     """
+    sweep_stagings(paths)
     names = list_folder(paths.folder)
     atomic.remove_temporaries(paths.folder, names)
     if DELETION in names:
