@@ -344,8 +344,8 @@ def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
     assert deleted.count(run_id) == 1
     paths = RunPaths.in_trash(RunAddress(tracker.runs_dir, 0, run_id))
     run = read_run(paths)
-    histories = {key: [(point.step, point.value) for point in read_history(paths, key)] for key in run.metrics}
-    return Stored("DELETED", run.params, run.tags, run.metrics, histories)
+    histories = {key: [(point.step, point.value) for point in read_history(paths, key).shown] for key in run.metrics}
+    return Stored("DELETED", run.params, run.tags, run.metrics, histories, {})
 
 
 def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stored:

@@ -222,7 +222,6 @@ class RunMachine(RuleBasedStateMachine):
     def call_killed(self, number: int, call: Call, at: int) -> None:
         call = self._possible(number, call)
         after = self.model if self._has_ended_for(number, call) else predict(self.model, call)
-        was_over = self._is_over()
         with self.disk.armed(die, at, lasting=True):
             self._make(number, call)
         self._bury(number)

@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Optional, TypeVar
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import FileInfo
 from mini_mlflow.reading import artifacts
-from mini_mlflow.writing.lifecycle import not_found
+from mini_mlflow.writing.run_state import not_found
 
 Found = TypeVar("Found")
 
