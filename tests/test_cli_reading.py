@@ -269,6 +269,7 @@ def test_verify_is_strict_when_asked(tree: Path) -> None:
 
 ON_A_TREE = [
     ["ls"], ["show", "x"], ["best", "x"], ["compare", "x", "y"], ["history", "x", "loss"], ["watch", "--once"],
+    ["artifacts", "x"], ["log-artifact", "x", "y"],
     ["export"], ["experiments"], ["delete", "x"], ["restore", "x"], ["gc"], ["verify"], ["repair"], ["doctor"],
 ]  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import List
 
 import pytest
@@ -81,8 +83,7 @@ def test_gc_removes_what_is_old_enough(tree: Path, monkeypatch: pytest.MonkeyPat
     assert dry.err == "mini-mlflow: 3 runs would be removed for good\n"
     assert ids("--deleted") == ["a1", "a3", "b"]
     assert [run["run_id"] for run in call("gc", "-e", "1", "--json").objects] == ["a3"]
-    real = trash.time.time
-    monkeypatch.setattr(trash.time, "time", lambda: real() + 13 * 3600)
+    monkeypatch.setattr(trash, "time", SimpleNamespace(time=lambda: time.time() + 13 * 3600))
     assert call("gc", "--older-than", "12h").err == "mini-mlflow: 2 runs removed for good\n"
     assert ids("--deleted") == []
     assert ids() == ["a2"]

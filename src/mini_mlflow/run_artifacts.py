@@ -10,8 +10,8 @@ from mini_mlflow.formats.dictionaries import dump_dictionary
 from mini_mlflow.formats.figures import dump_figure
 from mini_mlflow.reading.artifacts import find_artifact
 from mini_mlflow.writing import artifacts
-from mini_mlflow.writing.run_state import not_found
 from mini_mlflow.writing.open_runs import OpenRun
+from mini_mlflow.writing.run_state import not_found
 
 Progress = Callable[[int, int], Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mini_mlflow.cli.artifacts import ARTIFACTS, LOG_ARTIFACT
 from mini_mlflow.cli.comparing import COMPARE
 from mini_mlflow.cli.completion import COMPLETION
 from mini_mlflow.cli.experiments import EXPERIMENTS
@@ -16,5 +17,6 @@ from mini_mlflow.cli.watching import WATCH
 
 COMMANDS = (
     *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT),
+    *(ARTIFACTS, LOG_ARTIFACT),
     *(DELETE, RESTORE, GC, VERIFY, REPAIR, DOCTOR, COMPLETION),
 )

@@ -20,9 +20,18 @@ class Progress:
         what: what is done, such as "verifying".
         unit: what is counted, in the plural.
         total: how many there are; None if nobody knows.
+        show: how a number is written.
     """
 
-    def __init__(self, output: Output, what: str, unit: str, total: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        output: Output,
+        what: str,
+        unit: str,
+        total: Optional[int] = None,
+        show: Callable[[int], str] = str,
+    ) -> None:
+        self._show = show
         self._output, self._what, self._unit, self._total = output, what, unit, total
         self._done = 0
         # Nothing is drawn of what is done at once.
@@ -57,10 +66,11 @@ class Progress:
 
     def _describe(self) -> str:
         if not self._total:
-            return "%s: %d %s" % (self._what, self._done, self._unit)
+            return ("%s: %s %s" % (self._what, self._show(self._done), self._unit)).rstrip()
         filled = min(_BAR, self._done * _BAR // self._total)
         bar = "#" * filled + "-" * (_BAR - filled)
-        return "%s [%s] %d of %d %s" % (self._what, bar, self._done, self._total, self._unit)
+        counted = "%s of %s %s" % (self._show(self._done), self._show(self._total), self._unit)
+        return ("%s [%s] %s" % (self._what, bar, counted)).rstrip()
 
     def count(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, each a step when it has been dealt with."""

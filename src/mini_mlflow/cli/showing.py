@@ -6,6 +6,7 @@ import argparse
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from mini_mlflow.cli.addressing import find_run
+from mini_mlflow.cli.artifacts import COLUMNS, iter_artifacts, to_row
 from mini_mlflow.cli.command import Command, Request, add_experiments, add_run
 from mini_mlflow.cli.exit_codes import DONE
 from mini_mlflow.cli.figures import colour_of_status, show_duration, show_number, show_time, show_value
@@ -43,8 +44,12 @@ def _execute(request: Request) -> int:
 
 def write_run(request: Request, run: Any, curves: bool = False) -> None:
     """A run that was found is the result: all that it has, with the curves of its metrics if these are wanted."""
+    from mini_mlflow.disk.layout import RunPaths
+
+    artifacts = list(iter_artifacts(RunPaths.of(run.address)))
     if request.as_json:
-        request.write_json({**run.to_dict(), "metadata": run.metadata})
+        files = [artifact._asdict() for artifact in artifacts]
+        request.write_json({**run.to_dict(), "metadata": run.metadata, "artifacts": files})
         return
     _write_metadata(request, {**run.metadata, "run_id": run.run_id, "experiment_id": run.experiment_id})
     _write_pairs(request, "param", run.params)
@@ -52,6 +57,9 @@ def write_run(request: Request, run: Any, curves: bool = False) -> None:
     if run.metrics:
         request.output.line()
         write_table(request.output, _METRICS if curves else _METRICS[:-1], list(_metric_rows(request, run, curves)))
+    if artifacts:
+        request.output.line()
+        write_table(request.output, COLUMNS, map(to_row, artifacts))
 
 
 def _write_metadata(request: Request, metadata: Mapping[str, Any]) -> None:
@@ -102,7 +110,7 @@ def _draw(request: Request, run: Any, key: str) -> str:
 
 SHOW = Command(
     "show",
-    "show one run: metadata, params, tags, and its metrics with their curves",
+    "show one run: metadata, params, tags, artifacts, and its metrics with their curves",
     "mini-mlflow show 3f2a",
     _add_arguments,
     _execute,
