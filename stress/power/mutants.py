@@ -106,7 +106,6 @@ MUTANTS = [
         "        files.folding.make_histories_durable(documents.longer_metrics())\n",
         "        pass\n",
     ),
-    Mutant("also a metric of one point, if it is hidden", SNAPSHOTS, " != 1 or document.hidden]", " != 1]"),
     Mutant(
         "and its name",
         FOLDING,

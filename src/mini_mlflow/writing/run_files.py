@@ -216,11 +216,11 @@ class RunFiles:
                     self._ration.folded(since_s)
                 return
             missing = self.folding.missing(changes)
-            if REWOUND in missing:
+            if missing and REWOUND not in missing:
+                self.folding.create(self._unfolded_commits(), missing)
+            elif missing:
                 # What is visible after a rewind is found out here and now, not by each reader from whole histories.
                 self.fold()
-            elif missing:
-                self.folding.create(self._unfolded_commits(), missing)
             elif self._ration.allows_refresh():
                 try:
                     self.folding.refresh(self._unfolded_commits())
