@@ -529,5 +529,4 @@ OPERATIONS = [
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
     Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
-    Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
 ]
