@@ -202,3 +202,26 @@ def test_who_has_left_is_told_so() -> None:
     turnstile.enter()
     assert turnstile.leave()
     assert not turnstile.leave()
+
+
+def test_handler_that_leaves_in_the_middle_of_leaving_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its log call has left the turnstile by the time the interrupted frame goes on to do so."""
+    real = turnstile._turnstile
+
+    class Interrupted:
+        def _is_owned(self) -> bool:
+            owned = real._is_owned()
+            monkeypatch.setattr(turnstile, "_turnstile", real)
+            if owned:
+                turnstile.leave()
+            monkeypatch.setattr(turnstile, "_turnstile", self)
+            return bool(owned)
+
+        def release(self) -> None:
+            real.release()
+
+    turnstile.enter()
+    monkeypatch.setattr(turnstile, "_turnstile", Interrupted())
+    assert turnstile.leave()
+    assert not turnstile.leave()
+    assert not real._is_owned()

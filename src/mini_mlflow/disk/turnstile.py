@@ -34,10 +34,14 @@ def enter() -> None:
 
 def leave() -> bool:
     """This thread is not inside; True if it was."""
-    if _turnstile._is_owned():
+    if not _turnstile._is_owned():
+        return False
+    try:
         _turnstile.release()
-        return True
-    return False
+    except RuntimeError:
+        # A signal handler that logged between these two lines has left for this thread.
+        pass
+    return True
 
 
 def renew_after_fork() -> None:
