@@ -675,7 +675,6 @@ OPERATIONS = [
     Operation("gc, never", _deleted, _gc, refresh=False, fsync="never"),
     Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
     Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
-    Operation("repair after a dead owner", _left_by_dead_owner, _repair, refresh=False),
     Operation("artifact", _beside_source, _log_source("/weights", "a/b"), fsync="never"),
     Operation("artifact replaced", _with_artifact, _on_run(lambda run: run.log_text("text", "weights"))),
     Operation("artifacts", _beside_source, _log_source("", "model"), fsync="never"),

@@ -129,6 +129,19 @@ def test_resume_goes_by_the_snapshot_where_a_document_is_older(runs_dir: str) ->
     assert (after["params"], after["tags"]) == ({"lr": math.inf}, {"stage": "second"})
 
 
+def test_resume_keeps_a_history_that_is_longer_than_the_snapshot_says(runs_dir: str) -> None:
+    """A digit of the count was flipped: that must not cost the points that are there."""
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    with tracker.start_run(run_id="r") as run:
+        for number in range(9):
+            run.log_metric("loss", float(number))
+    path = folder_of(tracker) / "snapshot.json"
+    path.write_text(path.read_text("utf-8").replace('"count": 9', '"count": 1'), encoding="utf-8")
+    with tracker.start_run(run_id="r"):
+        pass
+    assert [point.value for point in tracker.get_metric_history("r", "loss")] == [float(number) for number in range(9)]
+
+
 def test_resume_with_a_damaged_snapshot_goes_by_the_documents(tracker: ExperimentTracker) -> None:
     """The run goes on with all that its documents hold."""
     (folder_of(tracker) / "snapshot.json").write_bytes(b"{")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from stress.without.edits import Breaks, Edit, Fails, Mechanism
+from stress.without.upkeep import UPKEEP
 
 _GROUP = "writing/group_commit.py"
 _FILES = "writing/run_files.py"
@@ -406,4 +407,5 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (Edit(_LOCKS, "            if os.fstat(descriptor).st_nlink:\n", "            if True:\n"),),
         Fails("tests/test_locks.py::test_lock_file_that_was_deleted_is_made_anew_and_excludes_again"),
     ),
+    *UPKEEP,
 )

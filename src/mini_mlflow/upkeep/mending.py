@@ -12,6 +12,7 @@ short, the next one finds what is left to do. A file that is replaced, or moved 
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from typing import Any, Callable, List, NamedTuple, Optional
 
@@ -143,18 +144,32 @@ def move_away(case: Case) -> Plan:
     return Plan("move it into .quarantine", lambda: "it is %s now" % case.move())
 
 
+# What is shown and what is gathered is settled for a whole process: two that gather at once would undo each other.
+_gathering = threading.RLock()
+
+
 class Told:
-    """Within the block, what readers and writers warn of is gathered instead of shown."""
+    """Within the block, what readers and writers warn of is gathered instead of shown.
+
+    Attributes:
+        messages: once the block is left, what was said of damaged files, each once.
+    """
 
     def __init__(self) -> None:
         self.messages: List[str] = []
 
     def __enter__(self) -> Told:
+        _gathering.acquire()
         self._catching: Any = warnings.catch_warnings(record=True)
-        self._caught = self._catching.__enter__()
+        self._caught: Any = self._catching.__enter__()
         warnings.simplefilter("always", DamagedFileWarning)
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._catching.__exit__(*error)
-        self.messages = sorted({str(warning.message) for warning in self._caught})
+        _gathering.release()
+        self.messages = sorted({str(one.message) for one in self._caught if one.category is DamagedFileWarning})
+        for one in self._caught:
+            if one.category is not DamagedFileWarning:
+                # Another thread's, or none of ours to keep.
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

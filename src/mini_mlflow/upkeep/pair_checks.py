@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Iterator
+from typing import Callable, Iterator, Tuple
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.locks import KeptLock, is_held
@@ -16,18 +16,6 @@ _BYTES = 4000
 _FREED_WITHIN_S = 10.0
 _ASK_AGAIN_S = 0.01
 _REMEDY = "keep the tree on a local disk, or on NFS version 4 with locks, or let one process write to a run"
-
-
-def check_in_pairs(folder: str) -> Iterator[Check]:
-    """Locks and renames, between this process and another. What cannot be tried is a warning."""
-    for check in (_check_exclusion, _check_death, _check_fork, _check_renames):
-        try:
-            with SecondProcess() as other:
-                yield check(folder, other)
-        except NoAnswer as error:
-            name = check.__name__.replace("_check_", "")
-            message = "could not be tried: of the second process that it takes, %s" % error
-            yield Check(name, WARNING, message)
 
 
 def _check_exclusion(folder: str, other: SecondProcess) -> Check:
@@ -112,3 +100,25 @@ def _check_renames(folder: str, other: SecondProcess) -> Check:
 
 def _lock_path(folder: str) -> str:
     return os.path.join(folder, "locks", "%d.lock" % len(os.listdir(folder)))
+
+
+_Try = Callable[[str, SecondProcess], Check]
+#: What is tried with one process, and then what takes another: the last of each kills it.
+_TRIED: Tuple[Tuple[Tuple[str, _Try], ...], ...] = (
+    (("locks", _check_exclusion), ("renames", _check_renames), ("locks of the dead", _check_death)),
+    (("locks and forks", _check_fork),),
+)
+
+
+def check_in_pairs(folder: str) -> Iterator[Check]:
+    """Locks and renames, between this process and another. What cannot be tried is a warning."""
+    for together in _TRIED:
+        left = list(together)
+        try:
+            with SecondProcess() as other:
+                while left:
+                    yield left[0][1](folder, other)
+                    del left[0]
+        except NoAnswer as error:
+            message = "could not be tried: of the second process that it takes, %s" % error
+            yield from (Check(name, WARNING, message) for name, _ in left)

@@ -206,7 +206,7 @@ class _RunRepair:
     def _tell_of_gone(self, found: List[Finding]) -> List[Repair]:
         gone = set(self._open) - {finding[:2] for finding in found}
         return [
-            Repair(self._open.pop(identity), "nothing more: it went with what was done before", True)
+            Repair(self._open.pop(identity), "nothing: it is gone, with what was done before or by somebody else", True)
             for identity in sorted(gone)
         ]
 

@@ -17,7 +17,7 @@ from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.disk.regular import read_file
 
 #: Longer than a healthy network file system takes for anything that is asked here.
-_ANSWER_S = 20.0
+_ANSWER_S = 30.0
 _START = "import sys; sys.path[:] = %r; from mini_mlflow.upkeep.second_process import obey; obey()"
 
 
@@ -84,7 +84,8 @@ def obey() -> None:
         word, _, raw = line.strip().partition(" ")
         path = os.fsdecode(bytes.fromhex(raw))
         if word == "lock":
-            lock = lock or KeptLock(path)
+            if lock is None or lock.path != path:
+                lock = KeptLock(path)
             answer = "held" if lock.try_acquire() else "busy"
         elif word == "free":
             if lock is not None:

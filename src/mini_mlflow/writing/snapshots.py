@@ -132,7 +132,8 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             point = (float(to_nonfinite(summary["value"])), int(summary["step"]), int(summary["timestamp"]))
             wanted = MetricDocument(key).appended([point], commit)
             found = _parsed(path, key, parse_document)
-            if found is None or (found.count, found.points) != (1, wanted.points):
+            # Points are never taken back: a document with more of them is newer, or the snapshot's count was flipped.
+            if found is None or (found.count < 2 and (found.count, found.points) != (1, wanted.points)):
                 _write(paths.kind_folder(METRICS), path, wanted.dump())
             kept.append(path)
     if sync:
