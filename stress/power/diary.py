@@ -16,6 +16,8 @@ from stress.power.replacing import replaced
 RUN_ID, RUN_NAME = "r", "power"
 RUNNING, FINISHED = "RUNNING", "FINISHED"
 
+#: Where a run may be.
+PLACES = STANDS, IN_TRASH, GONE = "stands", "in the trash", "gone"
 DONE, CUT_SHORT, REFUSED = "done", "cut short", "refused"
 
 
@@ -24,9 +26,10 @@ class Call(NamedTuple):
 
     Attributes:
         begun, done: the steps of the disk between which it ran.
-        kind: "params", "tags", "metric", "flush", or "turn" for a start and an end.
+        kind: "params", "tags", "metric", "flush", "turn" for a start and an end, "place" for a deletion, a
+            restoration or a removal, "experiment" for one that was made.
         key: of a param, tag or metric.
-        value: what was logged; of a turn, the status.
+        value: what was logged; of a turn, the status; of a place, one of `PLACES`; of an experiment, its name.
         outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
     """
 
@@ -116,6 +119,24 @@ class Diary:
 
     def end(self, status: str = FINISHED) -> None:
         self._make(lambda: self.run.end(status), Call(0, 0, "turn", value=status))
+
+    def delete(self) -> None:
+        self._make(lambda: self.tracker.delete_run(RUN_ID), Call(0, 0, "place", value=IN_TRASH))
+
+    def restore(self) -> None:
+        self._make(lambda: self.tracker.restore_run(RUN_ID), Call(0, 0, "place", value=STANDS))
+
+    def bring_back(self) -> None:
+        """The run is restored if it lies in the trash."""
+        if self.tracker.list_deleted_runs():
+            self.restore()
+
+    def gc(self) -> None:
+        self._make(self.tracker.gc, Call(0, 0, "place", value=GONE))
+
+    def experiment(self, name: str) -> None:
+        """An experiment of that name is made."""
+        self._make(lambda: self.tracker.create_experiment(name), Call(0, 0, "experiment", value=name))
 
     # -- with a fault ------------------------------------------------------------------------------------------
 

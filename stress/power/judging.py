@@ -12,10 +12,14 @@ out of order, and each history is numbered without a gap.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError
-from stress.power.diary import CUT_SHORT, DONE, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
+from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.entities import RunAddress
+from mini_mlflow.reading.metric_history import read_history
+from mini_mlflow.reading.run_view import read_run
+from stress.power.diary import CUT_SHORT, DONE, GONE, IN_TRASH, REFUSED, RUN_ID, RUN_NAME, RUNNING, STANDS, Call
 
 History = List[Tuple[int, float]]
 
@@ -25,13 +29,16 @@ class Found(NamedTuple):
 
     run: Dict[str, Any]
     histories: Dict[str, History]
+    place: str = STANDS
+    experiments: FrozenSet[str] = frozenset()
 
 
 class Asked(NamedTuple):
-    """The calls whose effect must be there, and those whose effect may be."""
+    """The calls whose effect must be there, and those whose effect may be; and where the run may be."""
 
     safe: List[Call]
     possible: List[Call]
+    places: FrozenSet[str] = frozenset((STANDS,))
 
 
 def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
@@ -39,7 +46,25 @@ def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
     count = 0
     if level != "never":
         count = max([past, *_keeping(calls, level, cut)])
-    return Asked(calls[:count], [call for call in calls[count:] if call.begun <= cut])
+    # Nothing is logged by these; they are kept on their own, whatever was logged before.
+    logged = [call for call in calls[:count] if call.kind != "place"]
+    possible = [call for call in calls[count:] if call.begun <= cut and call.kind != "place"]
+    return Asked(logged, possible, _places(calls, level, cut, past))
+
+
+def _places(calls: List[Call], level: str, cut: int, past: int) -> FrozenSet[str]:
+    places = {STANDS}
+    for number, call in enumerate(calls):
+        if call.begun > cut or call.outcome == REFUSED:
+            continue
+        if call.kind == "place":
+            if number < past or (call.outcome == DONE and call.done <= cut and level != "never"):
+                places = set()
+            places.add(call.value)
+        elif call.kind == "turn" and call.value == RUNNING:
+            # One that is gone is begun anew.
+            places = (places - {GONE} if level == "always" and call.done <= cut else places) | {STANDS}
+    return frozenset(places)
 
 
 def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
@@ -50,7 +75,7 @@ def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
             continue
         if level == "always" or (call.kind == "flush" and logged) or (call.kind == "turn" and call.value != RUNNING):
             yield number
-        if call.kind != "flush":
+        if call.kind not in ("flush", "place", "experiment"):
             logged = call.kind != "turn"
 
 
@@ -59,26 +84,45 @@ def read(root: str) -> Optional[Found]:
     tracker = ExperimentTracker(runs_dir=root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedFileWarning)
+        experiments = frozenset(one.name for one in tracker.search_experiments() if one.name)
         listed = tracker.list_runs()
+        deleted = [one.run_id for one in tracker.list_deleted_runs()]
         try:
             run = tracker.get_run(RUN_ID)
         except (RunNotFoundError, DamagedFileError):
             assert listed == [], "a run is listed that cannot be read"
-            return None
+            found = _read_deleted(root) if deleted else None
+            return None if found is None else found._replace(experiments=experiments)
         assert listed == [RUN_ID], "a run is not listed that can be read"
+        assert deleted == [], "a run is in two places"
         histories = {
             key: [(point.step, point.value) for point in tracker.get_metric_history(RUN_ID, key)]
             for key in run["metrics"]
         }
-    return Found(run, histories)
+    return Found(run, histories, experiments=experiments)
+
+
+def _read_deleted(root: str) -> Optional[Found]:
+    paths = RunPaths.in_trash(RunAddress(root, 0, RUN_ID))
+    try:
+        run = read_run(paths)._asdict()
+    except (FileNotFoundError, DamagedFileError):
+        return None
+    points = {key: read_history(paths, key) for key in run["metrics"]}
+    return Found(run, {key: [point[:2] for point in found] for key, found in points.items()}, IN_TRASH)
 
 
 def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     """Asserts all of the above."""
     if found is None:
+        if GONE in asked.places:
+            return
         assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
         return
     run = found.run
+    assert found.place in asked.places, f"the run is {found.place}, not one of {sorted(asked.places)}"
+    sure = {call.value for call in asked.safe if call.kind == "experiment" and call.outcome == DONE}
+    assert sure <= found.experiments, f"experiments are gone: {sorted(sure - found.experiments)}"
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
     _judge_histories(found.histories, asked)
@@ -146,10 +190,13 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
     """
     before = [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in [*asked.safe, *asked.possible]]
     if found is None:
-        return [call for call in before if call.kind != "turn"]
+        places = [Call(0, 0, "place", value=place, outcome=CUT_SHORT) for place in asked.places]
+        return [call for call in before if call.kind != "turn"] + places
     if level == "never":
-        return before
+        return [*before, Call(0, 0, "place", value=found.place)]
     calls = [Call(0, 0, "metric", key, value) for key, points in found.histories.items() for _, value in points]
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
+    calls += [Call(0, 0, "experiment", value=name) for name in sorted(found.experiments)]
     status = found.run["metadata"]["status"]
+    calls.append(Call(0, 0, "place", value=found.place))
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]
