@@ -39,6 +39,12 @@ class Asked(NamedTuple):
     safe: List[Call]
     possible: List[Call]
     places: FrozenSet[str] = frozenset((STANDS,))
+    experiments: FrozenSet[str] = frozenset()
+
+    @property
+    def identity(self) -> Tuple[int, ...]:
+        """Equal, at two cuts of one recording, if the same is asked."""
+        return (len(self.safe), len(self.possible), hash(self.places), hash(self.experiments))
 
 
 def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
@@ -47,9 +53,11 @@ def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
     if level != "never":
         count = max([past, *_keeping(calls, level, cut)])
     # Nothing is logged by these; they are kept on their own, whatever was logged before.
-    logged = [call for call in calls[:count] if call.kind != "place"]
-    possible = [call for call in calls[count:] if call.begun <= cut and call.kind != "place"]
-    return Asked(logged, possible, _places(calls, level, cut, past))
+    logged = [call for call in calls[:count] if call.kind not in ("place", "experiment")]
+    possible = [call for call in calls[count:] if call.begun <= cut and call.kind not in ("place", "experiment")]
+    sure = [call for call in calls[: None if level != "never" else past] if call.outcome == DONE and call.done <= cut]
+    experiments = frozenset(call.value for call in sure if call.kind == "experiment")
+    return Asked(logged, possible, _places(calls, level, cut, past), experiments)
 
 
 def _places(calls: List[Call], level: str, cut: int, past: int) -> FrozenSet[str]:
@@ -120,9 +128,8 @@ def judge(found: Optional[Found], asked: Asked, level: str) -> None:
         assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
         return
     run = found.run
+    assert asked.experiments <= found.experiments, f"experiments are gone: {sorted(asked.experiments)}"
     assert found.place in asked.places, f"the run is {found.place}, not one of {sorted(asked.places)}"
-    sure = {call.value for call in asked.safe if call.kind == "experiment" and call.outcome == DONE}
-    assert sure <= found.experiments, f"experiments are gone: {sorted(sure - found.experiments)}"
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
     _judge_histories(found.histories, asked)
