@@ -193,6 +193,11 @@ def test_closure_over_an_active_run_travels(runs_dir: str) -> None:
         errors.NoActiveRunError("No active run"),
         errors.ActiveRunError("already an active run"),
         errors.RunEndedError("Cannot log"),
+        errors.RunDeletedError("has been deleted"),
+        errors.RunExistsError(17, "lies in the trash already", "/tree/.trash/0/r"),
+        errors.ExperimentExistsError(17, "exists already", "/tree/1"),
+        errors.ExperimentNotFoundError(2, "There is no experiment 5", "/tree/5"),
+        errors.TreeBusyError("in the middle of changing /tree"),
         errors.InvalidKeyError("cannot be empty"),
         errors.InvalidValueError("too large"),
         errors.InvalidTypeError("must be a str"),
@@ -218,6 +223,6 @@ def test_every_error_is_tested_here() -> None:
     own = [
         error for error in defined if issubclass(error, errors.MiniMlflowError) and error is not errors.MiniMlflowError
     ]
-    assert len(own) == 10
+    assert len(own) == 15
     for error in own:
         assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError))

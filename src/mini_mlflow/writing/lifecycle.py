@@ -288,10 +288,13 @@ def end_left_open() -> None:
                 run.give_up_ownership()
             else:
                 end(run, status)
-        except (RunDeletedError, FileNotFoundError):
-            # In the trash, or gone for good: nothing is left to be ended here, and nobody to be warned.
+        except RunDeletedError:
             run.give_up_ownership()
         except RunEndedError:
             continue
         except (OSError, MiniMlflowError) as error:
+            if isinstance(error, FileNotFoundError) and exists(os.path.dirname(run.paths.trashed)):
+                # Where runs have been deleted, it is gc that took this one, which is nobody's to end.
+                run.give_up_ownership()
+                continue
             warnings.warn("a run was left open: %s" % error, UnfinishedRunWarning, stacklevel=2)
