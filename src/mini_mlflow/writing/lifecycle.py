@@ -89,6 +89,9 @@ def _start(run: OpenRun, request: StartRequest) -> None:
 
 def _create(run: OpenRun, request: StartRequest) -> None:
     paths = run.paths
+    # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
+    # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
+    is_reborn = exists(paths.owner_lock)
     meta: Dict[str, Any] = {
         "run_id": paths.address.run_id,
         "experiment_id": paths.address.experiment_id,
@@ -100,12 +103,8 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         "parent_run_id": request.parent_run_id,
         **collect_origin(),
         "format": FORMAT,
+        **({"commit": draw_number()} if is_reborn else {}),
     }
-    # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
-    # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
-    is_reborn = exists(paths.owner_lock)
-    if is_reborn:
-        meta["commit"] = draw_number()
     run.take_ownership()
     inside = False
     try:
@@ -114,6 +113,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         # A real folder, whoever made it: one that was killed here before may have.
         inside = True
         if is_reborn:
+            run.claim_ownership()
             atomic.create_folder(paths.log)
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
