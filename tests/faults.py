@@ -345,7 +345,17 @@ def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
     paths = RunPaths.in_trash(RunAddress(tracker.runs_dir, 0, run_id))
     run = read_run(paths)
     histories = {key: [(point.step, point.value) for point in read_history(paths, key).shown] for key in run.metrics}
-    return Stored("DELETED", run.params, run.tags, run.metrics, histories, {})
+    return Stored("DELETED", run.params, run.tags, run.metrics, histories, dict(_walk_artifacts(paths.folder)))
+
+
+def _walk_artifacts(run_folder: str) -> Iterator[Tuple[str, Optional[bytes]]]:
+    top = os.path.join(run_folder, "artifacts")
+    for folder, folders, files in os.walk(top):
+        for name in folders:
+            yield os.path.relpath(os.path.join(folder, name), top), None
+        for name in files:
+            with open(os.path.join(folder, name), "rb") as file:
+                yield os.path.relpath(file.name, top), file.read()
 
 
 def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stored:

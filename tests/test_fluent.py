@@ -31,8 +31,7 @@ from mini_mlflow import (
 )
 
 NO_DEFAULT = inspect.Parameter.empty
-STARTING = [("run_name", None), ("experiment_id", 0), ("run_id", None), ("version", None)]
-STARTING_OF_TRACKER = [("run_name", None), ("experiment_id", None), ("run_id", None), ("version", None)]
+STARTING = [("run_name", None), ("experiment_id", None), ("run_id", None), ("version", None)]
 KEY_AND_VALUE = [("key", NO_DEFAULT), ("value", NO_DEFAULT)]
 
 PROMISED: List[Tuple[Callable[..., Any], List[Tuple[str, Any]]]] = [
@@ -48,7 +47,7 @@ PROMISED: List[Tuple[Callable[..., Any], List[Tuple[str, Any]]]] = [
     (flush, []),
     (set_runs_dir, [("path", NO_DEFAULT)]),
     (ExperimentTracker, [("run_name", None), ("experiment_id", 0), ("runs_dir", "mlruns")]),
-    (ExperimentTracker.start_run, [("self", NO_DEFAULT), *STARTING_OF_TRACKER]),
+    (ExperimentTracker.start_run, [("self", NO_DEFAULT), *STARTING]),
     (ExperimentTracker.active_run, [("self", NO_DEFAULT)]),
     (ExperimentTracker.end_run, [("self", NO_DEFAULT)]),
     (ExperimentTracker.list_runs, [("self", NO_DEFAULT), ("experiment_id", None)]),

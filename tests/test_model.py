@@ -24,7 +24,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from faults import FaultyOs, Step, fail, kill, list_litter, make_source, quick_folder, read_stored, seams
-from mini_mlflow import ExperimentTracker, Run, RunEndedError, run_stack
+from mini_mlflow import ExperimentTracker, Run, RunEndedError, RunNotFoundError, run_stack
+from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.entities import RunAddress
+from mini_mlflow.reading.metric_history import read_history
 from stress.power.processes import Killed, SimulatedProcess
 from stress.power.replacing import replaced
 from stress.power.thresholds import lowered
@@ -37,6 +40,7 @@ RUN_ID = "r"
 DONE, HAS_ENDED = 0, 3
 # By default; each call costs some milliseconds.
 EXAMPLES, CALLS = 25, 30
+MOVES = ("delete", "restore", "gc")
 #: What is called, and with what.
 Call = Tuple[str, Any]
 
@@ -65,7 +69,11 @@ artifacts = st.one_of(
 ends = st.tuples(st.just("end"), st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
 flushes = st.tuples(st.just("flush"), st.none())
 starts = st.tuples(st.just("start"), st.none())
-calls = st.one_of(logged, logged, rewinds, artifacts, flushes, flushes, ends, starts)
+#: A run that lies in the trash is mostly restored soon: little can happen to it there.
+moves = st.tuples(st.sampled_from(["delete", "restore", "restore", "restore", "gc"]), st.none())
+calls = st.one_of(logged, logged, rewinds, artifacts, flushes, flushes, ends, starts, moves)
+#: The status of a run in the trash, before the one that it had.
+DELETED = "DELETED"
 processes = st.sampled_from([0, 0, 0, 1, 1, 2])
 # Most calls have fewer steps than thirty; of those that have more, the first thirty are tried.
 ats = st.integers(1, 30)
@@ -89,14 +97,17 @@ def read_seen(root: str) -> Optional[Seen]:
     stored = read_stored(root, RUN_ID)
     if stored is None:
         return None
-    tracker = ExperimentTracker(runs_dir=root)
-    logged = {key: tracker.get_metric_history(RUN_ID, key, hidden=True) for key in KEYS}
+    address = RunAddress(root, 0, RUN_ID)
+    paths = RunPaths.in_trash(address) if is_deleted(stored) else RunPaths.of(address)
+    logged = {key: read_history(paths, key).stored for key in KEYS}
     return Seen(*stored, {key: [point[:2] for point in points] for key, points in logged.items() if points})
 
 
 def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
     """What the call makes of a run that is not ended, or, a start or an artifact, of any."""
     kind, argument = call
+    if kind in MOVES:
+        return _moved(before, kind)
     if before is None:
         return Seen("RUNNING", {}, {}, {}, {}, {}, {})
     if kind == "params":
@@ -115,6 +126,19 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         return _with_artifacts(before, *argument)
     statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
     return before._replace(status=statuses[kind])
+
+
+def _moved(before: Optional[Seen], kind: str) -> Optional[Seen]:
+    """What a call for the trash makes of a run; itself where it is refused, or finds nothing."""
+    if before is None or is_deleted(before) == (kind == "delete"):
+        return before
+    if kind == "gc":
+        return None
+    return before._replace(status=DELETED + before.status if kind == "delete" else before.status[len(DELETED) :])
+
+
+def is_deleted(stored: Any) -> bool:
+    return stored is not None and stored.status.startswith(DELETED)
 
 
 def _with_points(before: Seen, points: Dict[str, float], step: Optional[int]) -> Seen:
@@ -139,13 +163,18 @@ def _with_artifacts(before: Seen, folder: str, texts: Dict[str, str]) -> Seen:
 
 
 def comparable(stored: Optional[Seen]) -> Any:
-    """NaN is equal to nothing, also not to itself."""
-    return None if stored is None else repr([sorted(part.items()) for part in stored[1:]]), stored and stored.status
+    """NaN is equal to nothing, also not to itself. A reader sees of a deleted run that it is."""
+    if stored is None:
+        return None
+    return repr([sorted(part.items()) for part in stored[1:]]), DELETED if is_deleted(stored) else stored.status
 
 
-def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Run:
+def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Optional[Run]:
     """Makes the call on a run that is open, or opens it."""
     kind, argument = call
+    if kind in MOVES:
+        {"delete": tracker.delete_run, "restore": tracker.restore_run, "gc": lambda run_id: tracker.gc()}[kind](RUN_ID)
+        return run
     if kind == "start":
         run = tracker.start_run(run_id=RUN_ID, nested=True)
         run_stack.discard(run)
@@ -211,6 +240,9 @@ class RunMachine(RuleBasedStateMachine):
     @rule(number=processes, call=calls)
     def call_whole(self, number: int, call: Call) -> None:
         call = self._possible(number, call)
+        if call[0] in MOVES or is_deleted(self.model):
+            self._call_about_trash(number, call)
+            return
         ended = self._has_ended_for(number, call)
         error = self._make(number, call)
         assert isinstance(error, RunEndedError) if ended else error is None
@@ -218,22 +250,39 @@ class RunMachine(RuleBasedStateMachine):
         if call[0] == "end" and not ended:
             assert list_litter(self.root) == []
 
+    def _call_about_trash(self, number: int, call: Call) -> None:
+        """A call for the trash, or one for a run that lies there."""
+        error = self._make(number, call)
+        if call[0] not in MOVES:
+            # A handle that knows of an end is told of that.
+            assert isinstance(error, RunEndedError)
+            return
+        refused = (self.model is None or is_deleted(self.model)) if call[0] == "delete" else not is_deleted(self.model)
+        if call[0] == "gc":
+            assert error is None
+        else:
+            assert isinstance(error, RunNotFoundError) if refused else error is None
+        self._adopt(predict(self.model, call), exactly=True)
+
     @rule(number=processes, call=calls, at=ats)
     def call_killed(self, number: int, call: Call, at: int) -> None:
         call = self._possible(number, call)
-        after = self.model if self._has_ended_for(number, call) else predict(self.model, call)
+        after = self.model if self._is_refused(number, call) else predict(self.model, call)
         with self.disk.armed(die, at, lasting=True):
             self._make(number, call)
         self._bury(number)
-        ended = self._is_over()
+        was_over = self._is_over()
         self._adopt(after)
-        if ended and not self._is_over():
-            # It had resumed the run, and taken it over.
+        if was_over and not self._is_over() and call[0] == "start":
+            # It had taken the run over, and took that to its grave.
             self.owner = None
 
     @rule(number=processes, call=calls, at=ats, error_name=errors)
     def call_refused(self, number: int, call: Call, at: int, error_name: str) -> None:
         call = self._possible(number, call)
+        if call[0] in MOVES or is_deleted(self.model):
+            self._trash_call_refused(number, call, at, error_name)
+            return
         ended = self._has_ended_for(number, call)
         with self.disk.armed(fail(getattr(errno, error_name)), at):
             error = self._make(number, call)
@@ -247,6 +296,12 @@ class RunMachine(RuleBasedStateMachine):
             assert isinstance(error, RunEndedError) if ended else error is None
             self._settle(number, call, error)
 
+    def _trash_call_refused(self, number: int, call: Call, at: int, error_name: str) -> None:
+        with self.disk.armed(fail(getattr(errno, error_name)), at):
+            error = self._make(number, call)
+        assert isinstance(error, (OSError, RunEndedError, type(None)))
+        self._adopt(predict(self.model, call) if call[0] in MOVES and error is None else self.model, exactly=True)
+
     @rule(number=processes)
     def process_killed_between_calls(self, number: int) -> None:
         self._bury(number)
@@ -255,9 +310,9 @@ class RunMachine(RuleBasedStateMachine):
     def forked_child_calls(self, number: int, call: Call, at: int) -> None:
         """A child logs to its parent's run or rewinds it, and leaves or is killed at a step; the parent goes on."""
         run = self.runs[number]
-        if run is None:
+        if run is None or self.model is None:
             return
-        ended = self._has_ended_for(number, call)
+        ended = self._is_refused(number, call)
         after = self.model if ended else predict(self.model, call)
         status = self._in_child(number, lambda: self._make(number, call), at)
         if os.WIFSIGNALED(status):
@@ -272,7 +327,7 @@ class RunMachine(RuleBasedStateMachine):
     @invariant()
     def readers_see_the_model(self) -> None:
         assert comparable(read_seen(self.root)) == comparable(self.model)
-        if self.model is not None:
+        if self.model is not None and not is_deleted(self.model):
             told = self.tracker.get_run(RUN_ID)["metadata"]["status"]
             crashed = self.model.status == "RUNNING" and self.owner is None
             assert told == ("CRASHED" if crashed else self.model.status)
@@ -285,7 +340,9 @@ class RunMachine(RuleBasedStateMachine):
 
     def _possible(self, number: int, call: Call) -> Call:
         """A process that has not opened the run opens it."""
-        return call if self.runs[number] is not None else ("start", None)
+        if call[0] in MOVES:
+            return call
+        return call if self.runs[number] is not None and self.model is not None else ("start", None)
 
     def _make(self, number: int, call: Call) -> Optional[BaseException]:
         try:
@@ -296,7 +353,7 @@ class RunMachine(RuleBasedStateMachine):
         return None
 
     def _is_over(self) -> bool:
-        return self.model is not None and self.model.status != "RUNNING"
+        return self.model is not None and self.model.status not in ("RUNNING", DELETED + "RUNNING")
 
     def _has_ended_for(self, number: int, call: Call) -> bool:
         """Whether the call must be told that the run has ended. A handle that was told so once is told so again."""
@@ -305,13 +362,18 @@ class RunMachine(RuleBasedStateMachine):
             self._is_over() or (run is not None and not run.is_open())
         )
 
+    def _is_refused(self, number: int, call: Call) -> bool:
+        return (is_deleted(self.model) and call[0] not in MOVES) or (
+            call[0] not in MOVES and self._has_ended_for(number, call)
+        )
+
     def _settle(self, number: int, call: Call, error: Optional[BaseException]) -> None:
-        # Who resumes a run takes it over, also from an owner that has not learned of its end.
-        resumed = self._is_over()
+        was_over = self._is_over()
         if error is None:
             self.model = predict(self.model, call)
         if call[0] == "start":
-            self.owner = number if self.owner is None or resumed else self.owner
+            # Who resumes a run takes it over from a former owner that has not learned of the end.
+            self.owner = number if self.owner is None or was_over else self.owner
         elif self.owner == number and (call[0] == "end" or (error is not None and call[0] != "flush")):
             # Who is told of an end lets go of the run; a flush alone does not.
             self.owner = None
@@ -323,11 +385,16 @@ class RunMachine(RuleBasedStateMachine):
         if self.owner == number:
             self.owner = None
 
-    def _adopt(self, after: Optional[Seen]) -> None:
-        """Of a call that was killed, all is there or nothing."""
+    def _adopt(self, after: Optional[Seen], exactly: bool = False) -> None:
+        """Of a call that was killed, all is there or nothing; ``exactly``: it has come about."""
         seen = read_seen(self.root)
-        assert comparable(seen) in (comparable(self.model), comparable(after))
-        self.model = seen
+        assert comparable(seen) in ([comparable(after)] if exactly else [comparable(self.model), comparable(after)])
+        # What a reader does not tell of a run in the trash, the model knows.
+        self.model = after if comparable(seen) == comparable(after) else self.model
+        if self.model is None:
+            # Gone for good: every handle is that of a former run.
+            self.runs = [None] * 3
+            self.owner = None
 
     def _in_child(self, number: int, work: Callable[[], Optional[BaseException]], at: int) -> int:
         """The status of a child that did it: killed, or 0 for done, 3 for "has ended", 1 for anything else."""

@@ -16,6 +16,7 @@ import pytest
 
 from mini_mlflow import ExperimentTracker
 from mini_mlflow.disk import atomic
+from mini_mlflow.writing import trash
 from mini_mlflow.writing.durability import Durability
 from stress.power import program
 from stress.power.diary import DONE, REFUSED, Call, Diary, record
@@ -156,6 +157,72 @@ def test_end_that_could_not_be_taken_back_for_good_takes_no_later_call_with_it(
         diary.flush()
 
     search_all(tmp_path, monkeypatch, live, level, from_call=3)
+
+
+# -- deletions and experiments -------------------------------------------------------------------------------------
+
+
+def live_and_delete(diary: Diary) -> None:
+    diary.start()
+    diary.metrics("loss")
+    diary.end()
+    diary.delete()
+
+
+def live_and_restore(diary: Diary) -> None:
+    live_and_delete(diary)
+    diary.restore()
+
+
+def live_and_remove(diary: Diary) -> None:
+    live_and_delete(diary)
+    diary.gc()
+
+
+def make_experiment(diary: Diary) -> None:
+    live_and_delete(diary)
+    diary.restore()
+    diary.experiment("mine")
+
+
+TURNS = {"delete": live_and_delete, "restore": live_and_restore, "gc": live_and_remove, "experiment": make_experiment}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_run_is_in_one_place_after_any_cut(turn: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """Of the call itself, each state that differs in one thing: before or after, and after once it has returned."""
+    search_all(tmp_path, monkeypatch, TURNS[turn], "end", from_call=-1)
+
+
+real_move, real_sync = trash._move, atomic.sync_folder
+
+
+def sync_all_but(name: str) -> Callable[..., None]:
+    def sync(path: str, missing_ok: bool = False) -> None:
+        if os.path.basename(path) != name:
+            real_sync(path, missing_ok)
+
+    return sync
+
+
+FORGETFUL_TURNS = {
+    "a deletion's rename": ("delete", (trash, "_move", lambda path, target, sync: real_move(path, target, False))),
+    "a restoration's rename": ("restore", (trash, "_move", lambda path, target, sync: real_move(path, target, False))),
+    "the folder of a deleted run": ("delete", (atomic, "sync_folder", sync_all_but(".trash"))),
+    "a removal before its first step": (
+        "gc",
+        (trash, "_move", lambda path, target, sync: real_move(path, target, False)),
+    ),
+    "the name of an experiment": ("experiment", (atomic, "sync_folder", sync_all_but("mlruns"))),
+}
+
+
+@pytest.mark.parametrize("forgotten", FORGETFUL_TURNS)
+def test_turn_that_forgets_to_sync_is_found_out(forgotten: str, tmp_path: Path, monkeypatch: Any) -> None:
+    turn, setting = FORGETFUL_TURNS[forgotten]
+    monkeypatch.setattr(*setting)
+    with pytest.raises(AssertionError):
+        search_all(tmp_path, monkeypatch, TURNS[turn], "end", from_call=-1)
 
 
 # -- engines that forget -------------------------------------------------------------------------------------------

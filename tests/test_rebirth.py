@@ -79,3 +79,13 @@ def remove(runs_dir: str) -> None:
     tracker = ExperimentTracker(runs_dir=runs_dir)
     tracker.delete_run("r")
     assert tracker.gc() == ["r"]
+
+
+@needs_fork
+@pytest.mark.leaves("dead-owner")
+def test_owner_of_the_former_run_does_not_stand_for_a_dead_one_of_the_new(runs_dir: str) -> None:
+    run = Run(run_id="r", runs_dir=runs_dir)
+    run.log_metric("loss", 1.0)
+    with Children("fork") as children:
+        children.start(begin_anew, runs_dir, 1)
+    assert ExperimentTracker(runs_dir=runs_dir).get_run("r")["metadata"]["status"] == "CRASHED"

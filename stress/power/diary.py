@@ -24,6 +24,8 @@ NAMES = ("one", "deep/two", "three")
 #: A file that such a folder may hold beside them.
 KEPT = "kept"
 
+#: Where a run may be.
+PLACES = STANDS, IN_TRASH, GONE = "stands", "in the trash", "gone"
 DONE, CUT_SHORT, REFUSED = "done", "cut short", "refused"
 
 
@@ -32,10 +34,12 @@ class Call(NamedTuple):
 
     Attributes:
         begun, done: the steps of the disk between which it ran.
-        kind: "params", "tags", "metric", "rewind", "artifact", "flush", or "turn" for a start and an end; "hide" is
-            said of a point that is hidden already before the first call.
+        kind: "params", "tags", "metric", "rewind", "artifact", "flush", "turn" for a start and an end, "place" for a
+            deletion, a restoration or a removal, "experiment" for one that was made; "hide" is said of a point that is
+            hidden already before the first call.
         key: of a param, tag or metric; the name of a file or a folder.
-        value: what was logged; of a turn, the status; of a rewind, the step.
+        value: what was logged; of a turn, the status; of a rewind, the step; of a place, one of `PLACES`; of an
+            experiment, its name.
         outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
     """
 
@@ -157,6 +161,24 @@ class Diary:
                 raise OSError(errno.EIO, str(refused), self.tracker.runs_dir)
 
         self._make(action, Call(0, 0, "turn", value=FAILED))
+
+    def delete(self) -> None:
+        self._make(lambda: self.tracker.delete_run(RUN_ID), Call(0, 0, "place", value=IN_TRASH))
+
+    def restore(self) -> None:
+        self._make(lambda: self.tracker.restore_run(RUN_ID), Call(0, 0, "place", value=STANDS))
+
+    def bring_back(self) -> None:
+        """The run is restored if it lies in the trash."""
+        if self.tracker.list_deleted_runs():
+            self.restore()
+
+    def gc(self) -> None:
+        self._make(self.tracker.gc, Call(0, 0, "place", value=GONE))
+
+    def experiment(self, name: str) -> None:
+        """An experiment of that name is made."""
+        self._make(lambda: self.tracker.create_experiment(name), Call(0, 0, "experiment", value=name))
 
     # -- with a fault ------------------------------------------------------------------------------------------
 

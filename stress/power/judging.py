@@ -15,15 +15,31 @@ from __future__ import annotations
 import os
 import warnings
 from itertools import product
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError
 from mini_mlflow.disk.keys import unquote_name
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.formats.commits import MetricChange
+from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_folder import documents, list_log, read_log
-from stress.power.diary import ARTIFACT, CUT_SHORT, DONE, KEPT, NAMES, REFUSED, RUN_ID, RUN_NAME, RUNNING, Call
+from mini_mlflow.reading.run_view import read_run
+from stress.power.diary import (
+    ARTIFACT,
+    CUT_SHORT,
+    DONE,
+    GONE,
+    IN_TRASH,
+    KEPT,
+    NAMES,
+    REFUSED,
+    RUN_ID,
+    RUN_NAME,
+    RUNNING,
+    STANDS,
+    Call,
+)
 
 #: In the place of a file that is not there.
 NOTHING = "nothing"
@@ -39,13 +55,22 @@ class Found(NamedTuple):
     histories: Dict[str, History]
     logged: Dict[str, History]
     artifacts: Dict[str, str] = {}
+    place: str = STANDS
+    experiments: FrozenSet[str] = frozenset()
 
 
 class Asked(NamedTuple):
-    """The calls whose effect must be there, and those whose effect may be."""
+    """The calls whose effect must be there, and those whose effect may be; and where the run may be."""
 
     safe: List[Call]
     possible: List[Call]
+    places: FrozenSet[str] = frozenset((STANDS,))
+    experiments: FrozenSet[str] = frozenset()
+
+    @property
+    def identity(self) -> Tuple[int, ...]:
+        """Equal, at two cuts of one recording, if the same is asked."""
+        return (len(self.safe), len(self.possible), hash(self.places), hash(self.experiments))
 
 
 def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
@@ -53,13 +78,34 @@ def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
     count = 0
     if level != "never":
         count = max([past, *_keeping(calls, level, cut)])
-    later = [call for call in calls[count:] if call.begun <= cut]
+    # Nothing is logged by these; they are kept on their own, whatever was logged before.
+    apart = ("place", "experiment")
+    later = [call for call in calls[count:] if call.begun <= cut and call.kind not in apart]
     safe = [call for call in later if level != "never" and _is_kept_by_itself(call, cut)]
-    return Asked(calls[:count] + safe, [call for call in later if call not in safe])
+    logged = [call for call in calls[:count] if call.kind not in apart]
+    sure = [call for call in calls[: None if level != "never" else past] if call.outcome == DONE and call.done <= cut]
+    experiments = frozenset(call.value for call in sure if call.kind == "experiment")
+    possible = [call for call in later if call not in safe]
+    return Asked(logged + safe, possible, _places(calls, level, cut, past), experiments)
 
 
 def _is_kept_by_itself(call: Call, cut: int) -> bool:
     return call.kind == ARTIFACT and call.outcome == DONE and call.done <= cut
+
+
+def _places(calls: List[Call], level: str, cut: int, past: int) -> FrozenSet[str]:
+    places = {STANDS}
+    for number, call in enumerate(calls):
+        if call.begun > cut or call.outcome == REFUSED:
+            continue
+        if call.kind == "place":
+            if number < past or (call.outcome == DONE and call.done <= cut and level != "never"):
+                places = set()
+            places.add(call.value)
+        elif call.kind == "turn" and call.value == RUNNING:
+            # One that is gone is begun anew.
+            places = (places - {GONE} if level == "always" and call.done <= cut else places) | {STANDS}
+    return frozenset(places)
 
 
 def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
@@ -70,7 +116,7 @@ def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
             continue
         if level == "always" or (call.kind == "flush" and logged) or (call.kind == "turn" and call.value != RUNNING):
             yield number
-        if call.kind != "flush":
+        if call.kind not in ("flush", "place", "experiment"):
             logged = call.kind != "turn"
 
 
@@ -79,17 +125,23 @@ def read(root: str) -> Optional[Found]:
     tracker = ExperimentTracker(runs_dir=root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedFileWarning)
+        experiments = frozenset(one.name for one in tracker.search_experiments() if one.name)
         listed = tracker.list_runs()
+        deleted = [one.run_id for one in tracker.list_deleted_runs()]
         try:
             run = tracker.get_run(RUN_ID)
         except (RunNotFoundError, DamagedFileError):
             assert listed == [], "a run is listed that cannot be read"
-            return None
+            found = _read_deleted(root) if deleted else None
+            return None if found is None else found._replace(experiments=experiments)
         assert listed == [RUN_ID], "a run is not listed that can be read"
+        assert deleted == [], "a run is in two places"
         keys = sorted({*run["metrics"], *_list_metrics(root)})
         histories, logged = ({key: _read_history(tracker, key, hidden) for key in keys} for hidden in (False, True))
         artifacts = dict(_read_artifacts(tracker))
-    return Found(run, {key: points for key, points in histories.items() if points}, logged, artifacts)
+    return Found(
+        run, {key: points for key, points in histories.items() if points}, logged, artifacts, experiments=experiments
+    )
 
 
 def _read_history(tracker: ExperimentTracker, key: str, hidden: bool) -> History:
@@ -126,12 +178,28 @@ def _read_text(path: str) -> str:
         return NOTHING
 
 
+def _read_deleted(root: str) -> Optional[Found]:
+    paths = RunPaths.in_trash(RunAddress(root, 0, RUN_ID))
+    try:
+        run = read_run(paths)._asdict()
+    except (FileNotFoundError, DamagedFileError):
+        return None
+    found = {key: read_history(paths, key) for key in run["metrics"]}
+    shown = {key: [point[:2] for point in history.shown] for key, history in found.items()}
+    logged = {key: [point[:2] for point in history.stored] for key, history in found.items()}
+    return Found(run, shown, logged, {}, IN_TRASH)
+
+
 def judge(found: Optional[Found], asked: Asked, level: str) -> None:
     """Asserts all of the above."""
     if found is None:
+        if GONE in asked.places:
+            return
         assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
         return
     run = found.run
+    assert asked.experiments <= found.experiments, f"experiments are gone: {sorted(asked.experiments)}"
+    assert found.place in asked.places, f"the run is {found.place}, not one of {sorted(asked.places)}"
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
     _judge_histories(found.logged, asked)
@@ -229,9 +297,10 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
     """
     before = [call._replace(begun=0, done=0, outcome=CUT_SHORT) for call in [*asked.safe, *asked.possible]]
     if found is None:
-        return [call for call in before if call.kind != "turn"]
+        places = [Call(0, 0, "place", value=place, outcome=CUT_SHORT) for place in asked.places]
+        return [call for call in before if call.kind != "turn"] + places
     if level == "never":
-        return before
+        return [*before, Call(0, 0, "place", value=found.place)]
     calls = []
     for key, points in found.logged.items():
         shown = {value for _, value in found.histories.get(key, [])}
@@ -240,5 +309,7 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
             calls += [Call(0, 0, "hide", key, value)] if value not in shown else []
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     calls += [Call(0, 0, ARTIFACT, name, text) for name, text in found.artifacts.items()]
+    calls += [Call(0, 0, "experiment", value=name) for name in sorted(found.experiments)]
     status = found.run["metadata"]["status"]
+    calls.append(Call(0, 0, "place", value=found.place))
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]

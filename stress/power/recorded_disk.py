@@ -7,6 +7,8 @@ granted of a file system:
 - A name points at what it was last made to point at, or at what it pointed at before, never at anything else: one
   entry of a folder changes as a whole. (Journals and logs give that; "atomic directory operations" in Pillai et al.,
   "All File Systems Are Not Created Equal", OSDI 2014, which calls this model ALICE and finds it in each one tested.)
+- A folder that is renamed is in one of the two places, whichever folders they are in: journals keep both sides of a
+  rename or none, and in order. So syncing one of the two folders keeps the rename in the other as well.
 - fsync(2) of a file keeps its bytes and its length, fsync(2) of a folder its entries. As the manual page says, syncing
   a file does not keep its name; here syncing a folder does not keep its own name in the folder above either.
 - Bytes that were not synced are missing, or zeros, or there in part. Not somebody else's: ext3 and ext4 with
@@ -17,8 +19,7 @@ An exchange of two names is two changes, of which each may be lost without the o
 Nothing else is: no order between two names, between names and bytes, or between two files. No file system is that
 careless (ext4 keeps the order of changes of names, and syncs a new file's name with it), so what holds here holds on
 all of them. Not modelled: a medium that loses what it has confirmed, an fsync that fails and has lost the bytes
-(a failing fsync here has done nothing yet), and what a file system may do about a folder that was moved: where both
-names are lost or kept, it may show at none of them or at both.
+(a failing fsync here has done nothing yet).
 """
 
 from __future__ import annotations
@@ -52,11 +53,25 @@ class Inode:
         events = (self.entries or {}).get(name)
         return events[-1][1] if events else None
 
-    def since_sync(self, events: List[Tuple[int, Value]], cut: int) -> Tuple[Optional[Value], List[Value]]:
-        """The value that is safe at the cut (None: none is), and those that came after it."""
-        synced = max([step for step in self.syncs if step <= cut], default=-1)
+    def since_sync(
+        self, events: List[Tuple[int, Value]], cut: int, kept: int = -1
+    ) -> Tuple[Optional[Value], List[Tuple[int, Value]]]:
+        """The value that is safe at the cut (None: none is), and with their steps those that came after it.
+
+        Args:
+            kept: what happened up to this step is safe in any case.
+        """
+        synced = max([kept, *(step for step in self.syncs if step <= cut)])
         safe = [value for step, value in events if step <= synced]
-        return safe[-1] if safe else None, [value for step, value in events if synced < step <= cut]
+        return safe[-1] if safe else None, [event for event in events if synced < event[0] <= cut]
+
+
+class Move(NamedTuple):
+    """A folder was renamed: at which step, which, and its places before and after, each a folder and a name in it."""
+
+    step: int
+    inode: Inode
+    places: Tuple[Tuple[Inode, str], ...]
 
 
 class _Opened(NamedTuple):
@@ -79,6 +94,7 @@ class RecordedDisk:
         self.base = os.path.abspath(base)
         self.step = 0
         self.strike: Optional[Callable[[str, str], None]] = None
+        self.moves: List[Move] = []
         self._opened: Dict[int, _Opened] = {}
         self.root = self._scan(self.base)
 
@@ -160,6 +176,10 @@ class RecordedDisk:
             inode = self._find(source)
             self._name(source, None, step)
             self._name(target, inode, step)
+            if inode is not None and inode.entries is not None:
+                found = [(self._find(os.path.dirname(path)), os.path.basename(path)) for path in (source, target)]
+                places = tuple((folder, name) for folder, name in found if folder is not None)
+                self.moves.append(Move(step, inode, places))
 
     def link(self, source: str, target: str, *, follow_symlinks: bool = True) -> None:
         with self._next_step("link", target) as step:

@@ -107,7 +107,7 @@ class Search:
         self.tally.built += 1
         tree = self.enumeration.moment(state.cut).build(state)
         asked = ask(self.recording.calls, self._variant.level, state.cut)
-        if not self._seen.is_new(tree, (len(asked.safe), len(asked.possible))):
+        if not self._seen.is_new(tree, asked.identity):
             return False
         self.tally.distinct += 1
         return True

@@ -13,6 +13,7 @@ import random
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
+from stress.power.journeys import Journey, Journeys
 from stress.power.recorded_disk import Inode, RecordedDisk
 
 #: Path below the base to bytes; None for a folder.
@@ -68,6 +69,7 @@ class Moment:
         # Folder to its names, each with the question that settles what it points at (-1: none does) and the answers.
         self._names: Dict[int, List[Tuple[str, int, List[Optional[Inode]]]]] = {}
         self._bytes: Dict[int, Tuple[int, List[bytes]]] = {}
+        self._journeys = Journeys(disk.moves, cut)
         self._explore(disk.root, "")
 
     def _explore(self, inode: Inode, path: str) -> None:
@@ -82,10 +84,14 @@ class Moment:
         names = self._names[id(inode)] = []
         # Temporaries last: a file is told of by the name that it was made for.
         for name, events in sorted(inode.entries.items(), key=lambda entry: (_is_temporary(entry[0]), entry[0])):
-            safe, later = inode.since_sync(events, self.cut)
-            answers = _without_repeats([safe, *later])
+            safe, later = inode.since_sync(events, self.cut, self._journeys.kept_up_to(inode, name))
+            answers = _without_repeats([safe, *(value for _, value in later)])
             inner = os.path.join(path, name)
-            if _is_temporary(name):
+            journey = self._journeys.find(inode, name, [step for step, _ in later])
+            if journey is not None and not _is_temporary(name):
+                answers = journey.answers(safe, later)
+                number = self._ask_journey(journey, inner)
+            elif _is_temporary(name):
                 last = next((one for one in reversed(answers) if one is not None), None)
                 number, answers = 0, [None, last, answers[-1]]
             else:
@@ -94,6 +100,12 @@ class Moment:
             for found in answers:
                 if found is not None:
                     self._explore(found, inner)
+
+    def _ask_journey(self, journey: Journey, path: str) -> int:
+        if journey.question < 0:
+            told = ["renamed %d times" % times for times in range(len(journey.steps) + 1)]
+            journey.question = self._ask(path, True, ("not made yet", *told))
+        return journey.question
 
     def _ask(self, path: str, is_name: bool, told: Tuple[str, ...]) -> int:
         if len(told) == 1:
@@ -185,7 +197,8 @@ def _without_repeats(answers: List[Optional[Inode]]) -> List[Optional[Inode]]:
 
 
 def _possible_contents(inode: Inode, cut: int) -> List[bytes]:
-    safe, later = inode.since_sync(inode.contents, cut)
+    safe, events = inode.since_sync(inode.contents, cut)
+    later = [content for _, content in events]
     if not later:
         return [safe or b""]
     whole = later[-1]

@@ -195,6 +195,43 @@ def artifacts(diary: Diary, dice: random.Random) -> None:
     diary.end()
 
 
+def births_and_deletions(diary: Diary, dice: random.Random) -> None:
+    """A run is deleted and restored, open and ended, by its owner and others, also by one that is killed; at last it is
+    removed for good. Experiments are made in between."""
+    first, second = diary.process, SimulatedProcess(pid=1002)
+    diary.start()
+    diary.params(lr=0.1)
+    diary.metrics("loss", "acc")
+    diary.experiment("before")
+    diary.delete()
+    diary.restore()
+    diary.metrics("loss")
+    diary.flush()
+    diary.switch_to(second)
+    diary.delete()
+    diary.restore()
+    diary.switch_to(first)
+    diary.metrics("loss")
+    diary.end()
+    diary.killed_during(diary.delete, at=dice.randrange(1, 30))
+    diary.switch_to(second)
+    diary.bring_back()
+    diary.start()
+    diary.metrics("loss", "acc")
+    diary.end("KILLED")
+    diary.delete()
+    diary.experiment("after")
+    third = SimulatedProcess(pid=1003)
+    diary.switch_to(third)
+    diary.killed_during(diary.restore, at=dice.randrange(1, 20))
+    diary.switch_to(second)
+    diary.bring_back()
+    diary.failing(diary.delete, "fsync", "mlruns")
+    diary.bring_back()
+    diary.delete()
+    diary.gc()
+
+
 def anything(diary: Diary, dice: random.Random) -> None:
     """Thirty calls at random, by two processes, with an end and a resume now and then."""
     processes = [diary.process, SimulatedProcess(pid=1002)]
@@ -221,7 +258,8 @@ def anything(diary: Diary, dice: random.Random) -> None:
 
 
 def go_on(diary: Diary) -> None:
-    """What a writer does after a power cut: it resumes, replaces, adds, flushes, ends."""
+    """What a writer does after a power cut: it restores what was deleted, resumes, replaces, adds, flushes, ends."""
+    diary.bring_back()
     diary.start()
     diary.params(lr="after the cut", after_cut=1)
     for _ in range(6):
@@ -243,6 +281,7 @@ WORKLOADS: Dict[str, Workload] = {
         repairs,
         failing_disk,
         artifacts,
+        births_and_deletions,
         anything,
         rewinds,
     )

@@ -407,5 +407,38 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (Edit(_LOCKS, "            if os.fstat(descriptor).st_nlink:\n", "            if True:\n"),),
         Fails("tests/test_locks.py::test_lock_file_that_was_deleted_is_made_anew_and_excludes_again"),
     ),
+    Mechanism(
+        "telling a deletion from an end",
+        (
+            Edit(
+                _OPEN,
+                "        except RunDeletedError:\n"
+                "            # That is no end: once it is restored, this object logs again.\n"
+                "            return\n",
+                "",
+            ),
+        ),
+        Fails(
+            "tests/test_trash.py::"
+            "test_open_run_that_is_deleted_refuses_each_call_stores_nothing_and_goes_on_once_restored"
+        ),
+    ),
+    Mechanism(
+        "numbers of a run that is begun anew",
+        (
+            Edit("writing/lifecycle.py", '        **({"commit": draw_number()} if is_reborn else {}),\n', ""),
+            Edit(_FILES, "        if self.log.is_of_another_run(meta):\n            self.forget()\n", ""),
+        ),
+        Fails("tests/test_rebirth.py::test_handle_of_the_former_run_loses_nothing_of_the_new_one"),
+    ),
+    Mechanism(
+        "lock of the tree",
+        (
+            Edit(
+                "writing/experiments.py", "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n", "    if True:\n"
+            ),
+        ),
+        Breaks("births_and_deletions", ("one_experiment_a_name", "readers_see_no_error")),
+    ),
     *UPKEEP,
 )

@@ -89,6 +89,9 @@ def _start(run: OpenRun, request: StartRequest) -> None:
 
 def _create(run: OpenRun, request: StartRequest) -> None:
     paths = run.paths
+    # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
+    # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
+    is_reborn = exists(paths.owner_lock)
     meta: Dict[str, Any] = {
         "run_id": paths.address.run_id,
         "experiment_id": paths.address.experiment_id,
@@ -100,12 +103,8 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         "parent_run_id": request.parent_run_id,
         **collect_origin(),
         "format": FORMAT,
+        **({"commit": draw_number()} if is_reborn else {}),
     }
-    # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
-    # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
-    is_reborn = exists(paths.owner_lock)
-    if is_reborn:
-        meta["commit"] = draw_number()
     run.take_ownership()
     inside = False
     try:
@@ -114,6 +113,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         # A real folder, whoever made it: one that was killed here before may have.
         inside = True
         if is_reborn:
+            run.claim_ownership()
             atomic.create_folder(paths.log)
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
@@ -289,10 +289,13 @@ def end_left_open() -> None:
                 run.give_up_ownership()
             else:
                 end(run, status)
-        except (RunDeletedError, FileNotFoundError):
-            # In the trash, or gone for good: nothing is left to be ended here, and nobody to be warned.
+        except RunDeletedError:
             run.give_up_ownership()
         except RunEndedError:
             continue
         except (OSError, MiniMlflowError) as error:
+            if isinstance(error, FileNotFoundError) and exists(os.path.dirname(run.paths.trashed)):
+                # Where runs have been deleted, it is gc that took this one, which is nobody's to end.
+                run.give_up_ownership()
+                continue
             warnings.warn("a run was left open: %s" % error, UnfinishedRunWarning, stacklevel=2)
