@@ -163,3 +163,28 @@ class Children:
             for process, exitcode in self._started:
                 if exitcode is not None:
                     assert process.exitcode == exitcode, "%s exited with %s" % (process.name, process.exitcode)
+
+
+def fork(work: Callable[[], Any]) -> int:
+    """The id of a forked child that does ``work`` and exits with 0, or with 1 if it raises; for `reap`."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return child
+
+
+def reap(child: int) -> int:
+    """The status, as of `os.waitpid`, with which the child has exited."""
+    return os.waitpid(child, 0)[1]
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """The status with which a forked child that did ``work`` was reaped."""
+    return reap(fork(work))

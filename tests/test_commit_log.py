@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import signal
-import traceback
-from typing import Any, Callable, List
+from typing import Any, List
 
 import pytest
 
+from concurrency import in_child
 from faults import install, list_litter, open_run, ration_documents, read_stored, seal_early
 from mini_mlflow import ExperimentTracker, Run
 from mini_mlflow.disk import regular
@@ -61,20 +61,6 @@ def commit(log: CommitLog, number: int) -> None:
         log.last = number - 1
     publish(log.folder, "%d.json" % number, b'{"commit": %d, "changes": []}' % number, durable=False)
     log.note(number, [])
-
-
-def in_child(work: Callable[[], Any]) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
 
 
 # -- one log, two who know of it -----------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import traceback
 import warnings
 from contextlib import ExitStack
 from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
 
+from concurrency import in_child
 from faults import (
     MOST_STEPS,
     OPERATIONS,
@@ -34,21 +34,6 @@ from mini_mlflow.disk import regular
 from whole_tree import check_whole_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-def in_child(work: Callable[[], Any]) -> int:
-    """The status with which a forked child that did ``work`` was reaped."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
 
 
 def read_before_and_after(operation: Operation, folder: str) -> Tuple[Optional[Stored], Optional[Stored]]:

@@ -6,14 +6,13 @@ import gc
 import os
 import signal
 import threading
-import traceback
 import weakref
 from contextlib import ExitStack
 from typing import Any, Callable, List
 
 import pytest
 
-from concurrency import run_together
+from concurrency import fork, reap, run_together
 from faults import (
     OPERATIONS,
     FaultyOs,
@@ -31,25 +30,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 # What a longer search raises.
 FORKS_BESIDE_THREADS = 40
-
-
-def fork(work: Callable[[], Any]) -> int:
-    """The id of a child that does ``work`` and exits with 0, or with 1 if it raises."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return child
-
-
-def reap(child: int) -> int:
-    return os.waitpid(child, 0)[1]
 
 
 class Pause:

@@ -28,6 +28,7 @@ from faults import (
     with_later_value,
 )
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
+from mini_mlflow.disk import turnstile
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
@@ -72,6 +73,7 @@ def judge(root: str, run: Run, before: Any, after: Any) -> None:
     assert seen in (before, after)
     assert seen is not None
     assert is_free(root), "the run's lock stays taken"
+    assert not turnstile.leave(), "the thread stays inside"
     swept = seen.status == "RUNNING"
     if swept:
         run_together(lambda: log_later_value(run), deadline_s=10.0)

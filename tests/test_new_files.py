@@ -6,11 +6,11 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import pytest
 
-from concurrency import run_together
+from concurrency import in_child, run_together
 from faults import FaultyOs, call_after, call_before, install, interrupt_after, open_run, ration_documents, read_stored
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
 from mini_mlflow.disk import regular
@@ -32,18 +32,6 @@ def commits(root: str) -> List[str]:
 
 def document(root: str, kind: str, key: str) -> Dict[str, Any]:
     return dict(json.loads(Path(root, "0", "r", kind, quote_key(key) + ".json").read_text("utf-8")))
-
-
-def in_child(work: Callable[[], Any]) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
 
 
 def history(root: str, key: str) -> List[float]:

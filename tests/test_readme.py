@@ -103,14 +103,18 @@ def test_signal_handler_logs_and_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_commands_are_those_that_ci_uses() -> None:
-    """Set-up and tests are spelled as in .ci/run; what else is run is a file or a package of the checkout."""
+    """Set-up and tests are spelled as in .ci/run; what else is run is a file or a package, or installs an extra."""
     ci = (ROOT / ".ci" / "run").read_text("utf-8")
     blocks = [block for block in BLOCKS if block.language == "sh" and block.name not in RECIPES]
     commands = [line for block in blocks for line in block.content.splitlines()]
-    assert len(commands) == 8
+    assert len(commands) == 10
+    extras = re.findall(r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
     for command in commands:
-        python, *arguments = shlex.split(command)
-        if command not in ci:
+        python, *arguments = shlex.split(command.partition(" --")[0])
+        if python == "pip":
+            assert arguments[:2] == ["install", "-e"]
+            assert arguments[2].strip(".[]") in extras
+        elif command not in ci:
             assert python.endswith("python")
             assert (ROOT / arguments[-1]).is_file() or (ROOT.joinpath(*arguments[1:]) / "__init__.py").is_file()
 

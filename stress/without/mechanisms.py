@@ -205,7 +205,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     ),
     Mechanism(
         "fsync before a replacing rename",
-        (Edit(_ATOMIC, "        if sync:\n            os.fsync(descriptor)\n", ""),),
+        (Edit(_ATOMIC, "        if sync:\n            _wait_for_medium(descriptor)\n", ""),),
         Fails("tests/test_power_cut.py::test_what_the_level_promises_survives_any_power_cut"),
     ),
     Mechanism(

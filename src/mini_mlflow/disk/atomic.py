@@ -27,6 +27,7 @@ import stat
 from contextlib import contextmanager
 from typing import Any, Callable, Iterable, Iterator
 
+from mini_mlflow.disk import turnstile
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
 from mini_mlflow.errors import OutsideTreeError
 
@@ -82,7 +83,7 @@ def _write(folder: str, name: str, data: bytes, sync: bool, publish: bool) -> st
         while written < len(data):
             written += os.write(descriptor, data[written:])
         if sync:
-            os.fsync(descriptor)
+            _wait_for_medium(descriptor)
         # close(2) may report what write(2) did not (NFS, quotas); it must not be called twice then.
         closing, descriptor = descriptor, -1
         os.close(closing)
@@ -185,12 +186,21 @@ def _sync(path: str, flags: int) -> None:
     try:
         descriptor = os.open(path, flags)
         try:
-            os.fsync(descriptor)
+            _wait_for_medium(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         _name_path(error, path)
         raise
+
+
+def _wait_for_medium(descriptor: int) -> None:
+    inside = turnstile.leave()
+    try:
+        os.fsync(descriptor)
+    finally:
+        if inside:
+            turnstile.enter()
 
 
 def create_folder(path: str) -> bool:

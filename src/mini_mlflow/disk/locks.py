@@ -24,7 +24,7 @@ from typing import Any, Optional
 
 import filelock
 
-from mini_mlflow.disk import atomic
+from mini_mlflow.disk import atomic, turnstile
 from mini_mlflow.disk.regular import open_regular
 from mini_mlflow.errors import LockTimeout
 
@@ -66,6 +66,7 @@ class KeptLock:
         """
         if self.try_acquire():
             return
+        turnstile.leave()
         deadline = time.monotonic() + timeout_s
         delay = _FIRST_DELAY_S
         while True:

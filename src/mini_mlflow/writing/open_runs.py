@@ -14,7 +14,7 @@ import time
 from typing import Any, Dict, List
 from weakref import WeakValueDictionary
 
-from mini_mlflow.disk import atomic
+from mini_mlflow.disk import atomic, turnstile
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.entities import RUNNING, UNKNOWN, RunAddress, Settings
@@ -54,6 +54,8 @@ class OpenRun:
         self.group = GroupCommit(self._enter, self.files.commit, self._leave)
 
     def _enter(self, nested: bool) -> None:
+        if not nested:
+            turnstile.enter()
         self.lock.acquire(self.settings.lock_timeout_s)
         self.files.begin(nested)
 
@@ -62,6 +64,7 @@ class OpenRun:
             self.files.settle()
         finally:
             self.lock.release()
+            turnstile.leave()
 
     def submit(self, submission: Submission) -> None:
         """The submission is on disk. Raises RunEndedError, LockTimeout or OSError; nothing is stored then."""
@@ -218,6 +221,7 @@ def _after_fork_in_child() -> None:
     _held_turns.clear()
     _owned.clear()
     atomic.renew_after_fork()
+    turnstile.renew_after_fork()
     origin.renew_after_fork()
     for run in list(_open.values()):
         run.renew_after_fork()
