@@ -7,7 +7,7 @@ import pickle
 from typing import Any, Dict, List, NamedTuple, Optional
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mini_mlflow import InvalidFilterError, InvalidTypeError
@@ -16,6 +16,7 @@ from mini_mlflow.reading.query import NAN, Condition, Junction, Negation, dump_f
 from mini_mlflow.reading.query_fields import NAMES, Field
 from mini_mlflow.reading.ranking import Ranking, compile_order
 
+pure = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 LOSS = Field("metrics", "loss")
 LR = Field("params", "lr")
 STAGE = Field("tags", "stage")
@@ -178,6 +179,7 @@ def test_order_is_a_name_and_a_direction() -> None:
         assert caught.value.position == position
 
 
+@pure
 @given(st.text(max_size=60) | st.text(alphabet="metrics.pa`'\"()<=! 01ORANDNTin,%-+e\n", max_size=60))
 def test_any_text_parses_or_is_refused_at_a_place(text: str) -> None:
     """There is no third way, and what parses prints as a text of the same meaning."""
@@ -224,7 +226,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@pure
 @given(trees)
 def test_printed_tree_parses_back(tree: Any) -> None:
     assert repr(parse_filter(dump_filter(tree))) == repr(tree)
@@ -331,6 +333,7 @@ def test_what_does_not_match() -> None:
     assert len(lines(DOES_NOT_MATCH)) > 40
 
 
+@pure
 @given(st.text(alphabet="ab%_", max_size=8), st.text(alphabet="abAB\n", max_size=10))
 def test_like_is_what_a_walk_through_both_says(pattern: str, text: str) -> None:
     """% stands for any text, _ for one character, and nothing else for anything but itself."""

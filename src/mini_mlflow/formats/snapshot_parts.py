@@ -64,7 +64,7 @@ def parse_part(lines: List[bytes], name: str, path: str) -> Dict[str, Any]:
 def find_summary(lines: List[bytes], key: str) -> Optional[Dict[str, Any]]:
     """One metric's summary, without parsing the others; None if it cannot be told that way, or is not there.
 
-    The text that is looked for stands nowhere else: within a JSON string, its quotes would have backslashes.
+    The text that is looked for may also stand within a longer key that has quotes; then a backslash is before it.
     """
     line, mark = lines[_NUMBERS[METRICS]], _mark(key)
     start = line.find(mark)
