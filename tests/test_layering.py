@@ -107,7 +107,7 @@ def _changes_in(module: str, tree: ast.Module) -> Iterator[Tuple[int, str]]:
             reads = node.attr == "open" and module in OPENING_TO_READ
             if node.attr in CHANGES and not reads:
                 yield node.lineno, "os." + node.attr
-        elif isinstance(node, ast.Attribute) and node.attr == "get_os" and module != BORROWER:
+        elif isinstance(node, ast.Attribute) and node.attr == "os" and module != BORROWER:
             yield node.lineno, "borrows os"
         elif isinstance(node, ast.Call):
             yield from _writing_calls(node)
@@ -182,7 +182,7 @@ CHECKS = [
     (find_changes, {"run": "from os import replace"}),
     (find_changes, {"run": "import shutil"}),
     (find_changes, {"run": "open('x', 'w')"}),
-    (find_changes, {"run": "steps = atomic.get_os()"}),
+    (find_changes, {"run": "steps = atomic.os"}),
     (find_changes, {"run": "open('x', mode=how)"}),
     (find_changes, {"run": "Path('x').write_text('y')"}),
     (find_long_files, {"run": "x = 1\n" * (LONGEST_FILE + 1)}),

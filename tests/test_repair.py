@@ -14,12 +14,12 @@ import pytest
 
 import faults
 import test_verify
+from concurrency import fork, in_child, reap
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, InvalidValueError, Run
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.upkeep import RULES, Repair, findings, iter_repairs, mending_locks, repair, verify
 from mini_mlflow.upkeep.mending_table import MENDINGS
 from stress.flips.judging import Readable, compare
-from test_crash_steps import in_child
 from test_verify import CASES, COMMIT, HISTORY, LOSS, LR, META, SNAPSHOT, Case, both, edit
 from tree_check import check_tree, list_tree
 
@@ -332,10 +332,8 @@ def test_run_whose_owner_lock_was_deleted_is_left_to_an_owner_that_may_live(
     (one,) = repair(tree.root)
     assert not one.done
     assert "process %d may be" % os.getpid() in str(one.reason)
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+    child = fork(lambda: None)
+    reap(child)
     edit(r"pid: \d+", "pid: %d" % child)(tree.root, tree.root / META)
     repairs = repair(tree.root)
     assert [(one.finding.rule, one.done) for one in repairs] == [("owner-lock-missing", True), ("dead-owner", True)]

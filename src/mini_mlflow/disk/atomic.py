@@ -25,7 +25,7 @@ import itertools
 import os
 import stat
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator
 
 from mini_mlflow.disk import turnstile
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
@@ -248,11 +248,6 @@ def open_lock_file(path: str) -> int:
         OSError: with ``filename`` set; ELOOP if a symbolic link stands there.
     """
     return os.open(path, _LOCK_FILE, 0o666)
-
-
-def get_os() -> Any:
-    """The module ``os``, or what a test has put in its place here: `disk.in_place` goes through it too."""
-    return os
 
 
 def name_temporary(folder: str) -> str:

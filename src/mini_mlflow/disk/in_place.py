@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import Any
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.errors import OutsideTreeError
@@ -17,13 +18,18 @@ _TO_EMPTY = (
 )  # fmt: skip
 
 
+def _get_os() -> Any:
+    # Looked up at each call: a test may have put something in its place there.
+    return atomic.os  # type: ignore[attr-defined]
+
+
 def link_file(path: str, target: str) -> None:
     """The regular file ``path`` also stands at ``target``, where nothing stood.
 
     Raises:
         OSError: with ``filename`` set; nothing happened. Not every file system has links, nor may everybody make them.
     """
-    steps = atomic.get_os()
+    steps = _get_os()
     steps.link(path, target)
 
 
@@ -36,7 +42,7 @@ def set_mode(path: str, mode: int) -> None:
     """
     if stat.S_ISLNK(os.lstat(path).st_mode):
         raise OutsideTreeError(errno.ELOOP, "is a symbolic link; its mode is not changed", path)
-    steps = atomic.get_os()
+    steps = _get_os()
     steps.chmod(path, mode)
 
 
@@ -46,7 +52,7 @@ def empty_file(path: str) -> None:
     Raises:
         OSError: with ``filename`` set; it holds what it held.
     """
-    steps = atomic.get_os()
+    steps = _get_os()
     descriptor = steps.open(path, _TO_EMPTY)
     try:
         steps.ftruncate(descriptor, 0)
@@ -59,5 +65,5 @@ def empty_file(path: str) -> None:
 
 def make_symbolic_link(path: str, target: str) -> None:
     """A symbolic link to ``target`` stands at ``path``: to try out what a file system makes of one. Raises OSError."""
-    steps = atomic.get_os()
+    steps = _get_os()
     steps.symlink(target, path)
