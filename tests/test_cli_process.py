@@ -118,23 +118,22 @@ def test_terminal_gets_colours_and_lines_that_fit(tree: Path) -> None:
 
 def test_interrupt_from_the_keyboard(tree: Path) -> None:
     """SIGINT ends `watch` with 130, without a traceback, and what it had found is out."""
-    process = subprocess.Popen(
-        [*COMMAND, "watch", "--json", "--interval", "60"],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        with ExperimentTracker().start_run(run_id="open"):
+    with ExperimentTracker().start_run(run_id="open"):
+        process = subprocess.Popen(
+            [*COMMAND, "watch", "--json", "--interval", "60"],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            assert b'"open"' in line
+            assert b'"open"' in process.stdout.readline()
             process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=DEADLINE_S)
-    finally:
-        process.kill()
-        process.wait()
+        finally:
+            process.kill()
+            process.wait()
     assert (process.returncode, stderr) == (INTERRUPTED, b"")
 
 

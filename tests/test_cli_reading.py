@@ -153,7 +153,7 @@ def test_history_of_a_metric_that_is_not_there_names_those_that_are(tree: Path) 
 def looks(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     """What happens between two looks of `watch`, in place of its waiting: functions, called one after the other."""
     happens: List[Any] = []
-    monkeypatch.setattr(watching.time, "sleep", lambda _seconds: happens.pop(0)())
+    monkeypatch.setattr(watching, "sleep", lambda _seconds: happens.pop(0)())
     return happens
 
 

@@ -122,7 +122,7 @@ def test_ls_passes_over_a_damaged_run(tree: Path) -> None:
 def test_search_shows_how_far_it_is(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal there is a line of progress, which is gone at the end; elsewhere there is none."""
     clock = iter(range(1000))
-    monkeypatch.setattr("mini_mlflow.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("mini_mlflow.cli.progress.monotonic", lambda: float(next(clock)))
     for argv in (["ls"], ["best", "loss"], ["export"]):
         shown = call(*argv, terminal=True).err.split("\r\x1b[K")
         assert shown[1:5] == ["searching: %d runs" % number for number in (1, 2, 3, 4)]

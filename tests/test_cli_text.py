@@ -225,7 +225,7 @@ def test_duration_is_told_of_who_has_one() -> None:
 def test_progress_is_drawn_on_a_terminal_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line is drawn at most every tenth of a second, over itself, and cleared before a message and at the end."""
     clock = iter(range(100))
-    monkeypatch.setattr("mini_mlflow.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("mini_mlflow.cli.progress.monotonic", lambda: float(next(clock)))
     shown, hidden = Stream(True, "utf-8"), Stream(False, "utf-8")
     for stream in (shown, hidden):
         output = Output(Stream(False, "utf-8"), stream, {})

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mini_mlflow import ExperimentTracker, InvalidKeyError, Run, start_run
-from mini_mlflow.disk.keys import quote_key, unquote_key
+from mini_mlflow.disk.keys import quote_key, unquote_name
 from mini_mlflow.formats.commits import MetricChange
 from mini_mlflow.writing.operations import Submission
 from tree_check import list_tree
@@ -689,10 +689,10 @@ def test_what_is_no_path_is_refused(tmp_path: Path, runs_dir: Any, error: type) 
 
 @pytest.mark.parametrize("key", ["loss", "", "train/loss", "größe 1", "50 %", ".tmp-x", "nul", "a\ud800b", "%41", "%"])
 def test_quoted_name_is_turned_back(key: str) -> None:
-    assert unquote_key(quote_key(key)) == key
+    assert unquote_name(quote_key(key)) == key
 
 
 @pytest.mark.parametrize("name", ["50 %", "%41", "%zz", "%FF", "a/b", quote_key("/" * 300)])
 def test_name_that_no_key_has_is_turned_into_none(name: str) -> None:
     """Nor one that was cut and ends in a hash."""
-    assert unquote_key(name) is None
+    assert unquote_name(name) is None

@@ -9,7 +9,7 @@ from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text,
 from mini_mlflow.entities import FINISHED, RunAddress, Settings
 from mini_mlflow.errors import ActiveRunError, NoActiveRunError, RunEndedError
 from mini_mlflow.run import Run
-from mini_mlflow.writing.lifecycle import StartRequest
+from mini_mlflow.writing.start_request import StartRequest
 
 
 class Wish(NamedTuple):

@@ -20,7 +20,6 @@ from mini_mlflow.errors import (
 from mini_mlflow.run_artifacts import ArtifactMethods
 from mini_mlflow.run_rewinding import RewindMethods
 from mini_mlflow.writing import lifecycle
-from mini_mlflow.writing.lifecycle import StartRequest
 from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.operations import (
     Submission,
@@ -31,6 +30,7 @@ from mini_mlflow.writing.operations import (
 )
 from mini_mlflow.writing.run_state import read_state
 from mini_mlflow.writing.seen import Seen
+from mini_mlflow.writing.start_request import StartRequest
 
 
 class Run(ArtifactMethods, RewindMethods):

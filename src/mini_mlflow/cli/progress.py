@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from types import TracebackType
 from typing import Callable, Iterable, Iterator, Optional, Type, TypeVar
 
@@ -35,7 +35,7 @@ class Progress:
         self._output, self._what, self._unit, self._total = output, what, unit, total
         self._done = 0
         # Nothing is drawn of what is done at once.
-        self._next_s = time.monotonic() + _EVERY_S
+        self._next_s = monotonic() + _EVERY_S
 
     def __enter__(self) -> Progress:
         return self
@@ -60,9 +60,9 @@ class Progress:
     def move(self, done: int, total: Optional[int]) -> None:
         """So many of so many are done."""
         self._done, self._total = done, total
-        if self._output.shows_progress and time.monotonic() >= self._next_s:
+        if self._output.shows_progress and monotonic() >= self._next_s:
             self._output.draw_over(self._describe())
-            self._next_s = time.monotonic() + _EVERY_S
+            self._next_s = monotonic() + _EVERY_S
 
     def _describe(self) -> str:
         if not self._total:

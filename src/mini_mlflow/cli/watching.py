@@ -8,7 +8,7 @@ is known by its snapshot's being there, which costs one call.
 from __future__ import annotations
 
 import argparse
-import time
+from time import sleep
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from mini_mlflow.cli.addressing import chosen_experiments, shorten_id
@@ -63,7 +63,7 @@ def _execute(request: Request) -> int:
         looked += 1
         if looked == count:
             return DONE
-        time.sleep(request.arguments.interval)
+        sleep(request.arguments.interval)
 
 
 def _look(request: Request, seen: Set[Any]) -> Iterator[Watched]:

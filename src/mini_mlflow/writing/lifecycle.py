@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT
@@ -31,22 +31,7 @@ from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.run_state import explain, last_commit, not_found, read_snapshot, read_state
 from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.snapshots import gather_documents, restore_documents, restore_meta
-
-
-class StartRequest(NamedTuple):
-    """What to do about a run id.
-
-    Attributes:
-        name, version, parent_run_id: recorded if the run is created; None where not given.
-        resume: a run that has ended goes on (else it is attached to as it is).
-        create: a run that does not exist is created (else RunNotFoundError).
-    """
-
-    name: Optional[str] = None
-    version: Optional[str] = None
-    parent_run_id: Optional[str] = None
-    resume: bool = False
-    create: bool = True
+from mini_mlflow.writing.start_request import StartRequest
 
 
 def start(address: RunAddress, request: StartRequest, settings: Settings) -> OpenRun:
