@@ -190,7 +190,9 @@ def _sum_up(
                 return None
             if history.shown:
                 summaries[key] = _summary_of(history)
-            continue
+            if history.stored:
+                continue
+            # 0.1.0 took anything for a metric; what is no number is no point that a rewind could hide.
         document = document.appended(new[key], 0) if key in new else document
         if not document.is_hidden:
             summaries[key] = _summary(document)

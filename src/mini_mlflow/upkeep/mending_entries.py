@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import Optional
 
 from mini_mlflow.disk import atomic, in_place
 from mini_mlflow.disk.layout import DOCTOR, DOCTOR_LOCK, LOCKS, METRICS
@@ -13,6 +14,7 @@ from mini_mlflow.disk.regular import list_folder, read_file
 from mini_mlflow.upkeep.entries import find_missing_of_file, find_missing_of_folder
 from mini_mlflow.upkeep.mending import Case, Plan, move_away, refuse
 from mini_mlflow.upkeep.mending_histories import take_in_history
+from mini_mlflow.writing.staging import sweep_stagings
 
 
 def mend_foreign(case: Case) -> Plan:
@@ -85,14 +87,21 @@ def mend_mode(case: Case) -> Plan:
 
 
 def mend_temporary(case: Case) -> Plan:
-    """A temporary file is what nobody was told of; a folder of that name is kept, but for a doctor's."""
+    """A temporary is what nobody was told of; a folder of that name is kept, but for a doctor's and of artifacts."""
     if case.look is None and os.path.basename(case.path).startswith(DOCTOR):
         if is_held(os.path.join(case.path, DOCTOR_LOCK)) is True:
             return refuse("wait for the doctor to be done", "a doctor is at work in it")
         return Plan("remove it", lambda: _remove_doctors(case))
     if stat.S_ISDIR(os.lstat(case.path).st_mode):
+        if case.look is not None and len(case.parts) == 1:
+            return Plan("remove what was being copied when a process was killed", lambda: _sweep_staging(case))
         return move_away(case)
     return Plan("remove it", lambda: atomic.remove_file(case.path))
+
+
+def _sweep_staging(case: Case) -> Optional[str]:
+    sweep_stagings(case.paths)
+    return "some of it could not be removed" if os.path.lexists(case.path) else None
 
 
 def _remove_doctors(case: Case) -> None:
