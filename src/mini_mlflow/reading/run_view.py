@@ -174,13 +174,7 @@ def _sum_up(
     None if a history was merged meanwhile.
     """
     summed = {document.key: document for document in documents}
-    new: Dict[str, List[NewPoint]] = {}
-    for number, changes in commits:
-        for change in changes:
-            if isinstance(change, MetricChange):
-                document = summed.get(change.key)
-                if number > (document.commit if document is not None else 0):
-                    new.setdefault(change.key, []).append((change.value, change.step, change.timestamp))
+    new = _gather_new(commits, summed)
     summaries: Dict[str, Dict[str, Any]] = {}
     for key in {**summed, **new}:
         document = summed.get(key, MetricDocument(key))
@@ -197,6 +191,18 @@ def _sum_up(
         if not document.is_hidden:
             summaries[key] = _summary(document)
     return summaries
+
+
+def _gather_new(commits: Commits, known: Dict[str, MetricDocument]) -> Dict[str, List[NewPoint]]:
+    """Of each metric the points that the commits bring to what its document holds."""
+    new: Dict[str, List[NewPoint]] = {}
+    for number, changes in commits:
+        for change in changes:
+            if isinstance(change, MetricChange):
+                document = known.get(change.key)
+                if number > (document.commit if document is not None else 0):
+                    new.setdefault(change.key, []).append((change.value, change.step, change.timestamp))
+    return new
 
 
 def _summary_of(history: History) -> Dict[str, Any]:
