@@ -20,7 +20,8 @@ from mini_mlflow.writing import trash
 from mini_mlflow.writing.durability import Durability
 from stress.power import program
 from stress.power.diary import DONE, REFUSED, Call, Diary, record
-from stress.power.judging import Found, ask, judge
+from stress.power.finding import Found
+from stress.power.judging import ask, judge
 from stress.power.processes import SimulatedProcess
 from stress.power.recorded_disk import RecordedDisk
 from stress.power.searching import LEVELS, Search, Variant
