@@ -57,6 +57,10 @@ class Plan(NamedTuple):
     reason: Optional[str] = None
 
 
+class AlreadyMendedError(Exception):
+    """Somebody else has done it since it was found: outside of runs, no lock is held from the look to the mend."""
+
+
 def refuse(action: str, reason: str) -> Plan:
     """Nothing is done: ``action`` is what somebody else should do."""
     return Plan(action, None, reason)

@@ -11,7 +11,7 @@ from mini_mlflow.disk.keys import check_experiment_id, check_run_id
 from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.entities import FAILED, RunAddress
 from mini_mlflow.errors import MiniMlflowError
-from mini_mlflow.upkeep.mending import Case, Plan, refuse
+from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Plan, refuse
 from mini_mlflow.upkeep.signs_of_life import find_signs
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.open_runs import get_open_run
@@ -47,6 +47,8 @@ def _empty_held(case: Case) -> Optional[str]:
     lock = KeptLock(case.path)
     lock.acquire(min(1.0, case.tree.settings.lock_timeout_s))
     try:
+        if not os.stat(case.path).st_size:
+            raise AlreadyMendedError
         place = case.tree.quarantine.copy(case.path)
         in_place.empty_file(case.path)
     finally:

@@ -23,7 +23,7 @@ from mini_mlflow.entities import resolve_settings
 from mini_mlflow.errors import InvalidValueError, MiniMlflowError
 from mini_mlflow.upkeep.entries import Entry
 from mini_mlflow.upkeep.findings import RULES, Finding, Look
-from mini_mlflow.upkeep.mending import Case, Repair, Tree, describe_error
+from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Repair, Tree, describe_error
 from mini_mlflow.upkeep.mending_table import DOCUMENTS, FOLD, MENDINGS, RANKS, WHOLE_RUN
 from mini_mlflow.upkeep.mending_trash import IN_TRASH, mend_in_trash
 from mini_mlflow.upkeep.quarantine import Quarantine
@@ -33,6 +33,7 @@ from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 
 #: Of a place and a rule, so many mends are tried.
 _TRIES = 2
+_GONE = "nothing more: it went with what was done before"
 _CAME_BACK = "it was mended, and is as it was again"
 
 #: A finding's path and rule.
@@ -128,6 +129,8 @@ def _mend(case: Case, dry_run: bool) -> Repair:
             return Repair(case.finding, action, False, plan.reason)
         more = plan.carry_out()
         return Repair(case.finding, action if more is None else "%s; %s" % (action, more), True)
+    except AlreadyMendedError:
+        return Repair(case.finding, _GONE, True)
     except (OSError, MiniMlflowError) as error:
         return Repair(case.finding, action, False, describe_error(error))
 
