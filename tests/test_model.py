@@ -414,7 +414,7 @@ class RunMachine(RuleBasedStateMachine):
 def test_run_is_what_a_dict_of_lists_would_be(request: pytest.FixtureRequest) -> None:
     examples = request.config.getoption("--model-examples")
     chosen = settings(
-        max_examples=examples or EXAMPLES,
+        max_examples=examples or max(1, EXAMPLES // min(3, request.config.getoption("--one-in"))),
         stateful_step_count=CALLS,
         derandomize=examples is None,
         # Shrinking takes minutes, longer than a test may: it is left to the long search.
