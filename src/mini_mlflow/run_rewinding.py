@@ -20,7 +20,7 @@ class RewindMethods:
         It is one commit, for all metrics or none, and survives what a log call survives. A metric without a visible
         point left has no value, and is not among the metrics of `ExperimentTracker.get_run`.
 
-        It takes the time of reading all points of the run's metrics once (about a second for a million), and other
+        It takes the time of reading all points of the run's metrics once (some four seconds for a million), and other
         calls to the run wait for it.
 
         Args:

@@ -43,8 +43,8 @@ SIZES: Dict[str, Size] = {
     "killed_writers": Size(40.0),
     "forks": Size(28.0),
     "resume": Size(10.0),
-    "births_and_deletions": Size(10.0),
-    "preemption": Size(8.0),
+    "births_and_deletions": Size(8.0),
+    "preemption": Size(6.0),
     "mixed_versions": Size(8.0),
     "full_disk": Size(8.0, round_seconds=30.0),
 }
