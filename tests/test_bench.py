@@ -23,6 +23,8 @@ from stress.bench.tables import Table
 from stress.bench.targets import MET, MISSED, NOT_MEASURED, TARGETS, judge
 from stress.children import CannotRun
 
+pytestmark = pytest.mark.program
+
 PEER_FIGURES = {
     "peer.mini-mlflow.one": 50.0,
     "peer.mini-mlflow.ten": 60.0,

@@ -25,6 +25,8 @@ from stress.bench.peers.contract import KILL, ONE, PROCESSES, READ, SHARED, TEN,
 from stress.bench.peers.wandb_offline import BLOCK, read_log
 from stress.children import CannotRun
 
+pytestmark = pytest.mark.program
+
 #: A store of lines; one that forgets what it has not been told to keep; one that raises at
 #: every third call, from the first on, although the value is stored by then.
 FAKES = """

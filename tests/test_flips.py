@@ -14,7 +14,7 @@ from stress.flips.damaging import KINDS, Damage, copy_tree, draw, inflict
 from stress.flips.judging import Readable, compare
 from stress.flips.program import try_all
 
-pytestmark = pytest.mark.damaged_tree
+pytestmark = [pytest.mark.damaged_tree, pytest.mark.program]
 
 #: What a longer search raises.
 DAMAGES = 24

@@ -17,6 +17,8 @@ import mini_mlflow
 from concurrency import run_python
 from mini_mlflow import ExperimentTracker
 
+pytestmark = pytest.mark.program
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text("utf-8")
 

@@ -28,6 +28,8 @@ from stress.without.mechanisms import MECHANISMS
 from stress.without.program import CouldNotTell, Trial, apply, try_all
 from stress.without.program import main as try_mechanisms
 
+pytestmark = pytest.mark.program
+
 HELD, BROKEN, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 SMALL = ("--seconds", "0.5", "--threads", "2", "--processes", "2", "--seed", "1")
 
