@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "program: tests a program or a text beside the library, which differs on no Python"
     )
+    config.addinivalue_line("markers", "long: takes seconds; left out on the Pythons between the oldest and the newest")
     config.addinivalue_line("markers", "damaged_tree: the test damages its tree on purpose, which is not checked then")
     config.addinivalue_line("markers", "leaves(rule, ...): what the tree may break at the end, as upkeep.verify tells")
 

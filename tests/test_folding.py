@@ -132,6 +132,7 @@ def test_long_history_has_few_files(runs_dir: str, monkeypatch: Any) -> None:
     assert values(run, "loss") == [float(n) for n in range(32 * 1000)]
 
 
+@pytest.mark.long
 def test_million_points_read_back_in_one_call(runs_dir: str) -> None:
     """A metric of 1,000,000 points, sealed as folding seals them, goes on and is read whole and in order."""
     run = Run(runs_dir=runs_dir, fsync="never")

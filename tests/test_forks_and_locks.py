@@ -190,6 +190,7 @@ def test_child_may_end_its_parent_s_run(runs_dir: str) -> None:
     assert not run.is_open()
 
 
+@pytest.mark.long
 def test_forks_while_threads_log_lose_nothing_and_no_child_hangs(runs_dir: str) -> None:
     run = Run(run_id="r", runs_dir=runs_dir, fsync="never")
     over = threading.Event()

@@ -411,6 +411,7 @@ class RunMachine(RuleBasedStateMachine):
         return os.waitpid(child, 0)[1]
 
 
+@pytest.mark.long
 def test_run_is_what_a_dict_of_lists_would_be(request: pytest.FixtureRequest) -> None:
     examples = request.config.getoption("--model-examples")
     chosen = settings(

@@ -97,6 +97,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_loky_processes_and_threads_on_one_run(tmp_path: Path, runs_dir: str) -> None:
     """The same with the workers of joblib's loky, which get the run through cloudpickle."""
     if importlib.util.find_spec("joblib") is None:
@@ -465,6 +466,7 @@ FORKS = """
 """
 
 
+@pytest.mark.long
 @needs_fork
 def test_thousand_forks_while_threads_log(runs_dir: str) -> None:
     """Forking 1,000 times while threads log hangs nobody; parent and children store every point exactly once."""

@@ -302,6 +302,7 @@ def filter_losses(problems: List[str], rule: str) -> List[str]:
     return [text for text in problems if not text.startswith((expected, "status"))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error_number", [errno.ENOSPC, errno.EIO])
 def test_step_that_fails_is_a_reason_and_the_next_repair_goes_on(
     made: Path, folder: str, monkeypatch: pytest.MonkeyPatch, error_number: int, request: pytest.FixtureRequest

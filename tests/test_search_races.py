@@ -232,6 +232,7 @@ def start_end_delete_restore(runs_dir: str, writer: int) -> None:
             shutil.rmtree(trashed)
 
 
+@pytest.mark.long
 def test_search_beside_writers_that_start_end_delete_and_restore(runs_dir: str) -> None:
     """No exception, no warning, no run twice; an ended run has all of its values, an open one all of each call's."""
     os.makedirs(os.path.join(runs_dir, "0"))

@@ -236,6 +236,7 @@ def write_until(runs_dir: str, name: str, begun: Any, over: Any) -> None:
         write_lives(runs_dir, name, over.is_set)
 
 
+@pytest.mark.long
 def test_hot_writers_in_processes_give_no_findings(runs_dir: str) -> None:
     """As above; their owners are other processes, and the shared run passes from one to the other."""
     with Children("spawn") as children:
