@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import mini_mlflow
-from concurrency import run_together
+from concurrency import in_child, run_together
 from faults import install, list_temporaries, make_source, read_artifacts
 from mini_mlflow import (
     ArtifactNotFoundError,
@@ -531,19 +531,6 @@ def test_threads_log_artifacts_of_one_run_at_once(run: Run, tmp_path: Path, trac
     assert all(found["shared/own-%d" % number] == b"x" * number for number in range(4))
     assert found["shared/same"] in (b"0", b"1", b"2", b"3")
     assert list_temporaries(run.runs_dir) == []
-
-
-def in_child(work: Callable[[], Any]) -> int:
-    """The status of a forked child that did it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
 
 
 @needs_fork

@@ -625,3 +625,20 @@ def test_quarantine_of_each_repair_is_its_own(tree: Damaged) -> None:
         repair(tree.root)
     assert len(list(tree.root.glob(".quarantine/*/5/ended/notes"))) == 3
     assert told(tree.root) == set()
+
+
+def test_history_that_was_rewound_is_rebuilt_with_what_is_hidden(tmp_path: Path) -> None:
+    tracker = ExperimentTracker(runs_dir=tmp_path / "tree")
+    with tracker.start_run(run_id="r") as run:
+        for step in range(6):
+            run.log_metric("loss", float(step), step=step)
+        run.rewind(2)
+        run.log_metric("loss", 9.0, step=3)
+    before = [tracker.get_metric_history("r", "loss", hidden=hidden) for hidden in (False, True)]
+    path = tmp_path / "tree" / "0" / "r" / "metrics" / "loss.json"
+    path.write_text(path.read_text("utf-8").replace('"max": 9.0', '"max": 8.0'), "utf-8")
+    assert "wrong-range" in {finding.rule for finding in verify(tmp_path / "tree")}
+    assert all(one.done for one in repair(tmp_path / "tree"))
+    assert verify(tmp_path / "tree") == []
+    assert [tracker.get_metric_history("r", "loss", hidden=hidden) for hidden in (False, True)] == before
+    assert [len(points) for points in before] == [4, 7]

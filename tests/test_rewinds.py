@@ -19,6 +19,7 @@ from mini_mlflow.formats.rewinds import (
     add_rewind,
     append_items,
     drop_known_items,
+    find_rewinds,
     parse_rewinds,
     select_visible,
 )
@@ -191,3 +192,16 @@ def test_rewind_among_points_that_are_known_already_stands_before_them() -> None
     # What was lost of them comes last, as it does without a rewind.
     assert drop_known_items(older[:2], told) == (told[2:], ())
     assert drop_known_items(older, [*told, Rewind(1)]) == ([Rewind(1)], ((2, 0),))
+
+
+@settings(deadline=None)
+@given(items, st.sets(st.integers(0, 24)))
+def test_rewinds_found_for_what_is_left_hide_what_was_hidden(sequence: Any, lost: Any) -> None:
+    """Of points that some are lost of, and whose positions tell nothing any more."""
+    stored: List[Point] = []
+    shown = append_items(sequence, stored, [])
+    left = [point for position, point in enumerate(stored) if position not in lost]
+    visible = [point for point in left if any(point is one for one in shown)]
+    rewinds = find_rewinds(left, visible)
+    assert select_visible(left, 0, rewinds) == visible
+    assert not rewinds or parse_rewinds([list(pair) for pair in rewinds], len(left)) == rewinds
