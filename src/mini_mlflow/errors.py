@@ -103,6 +103,10 @@ class LockTimeout(MiniMlflowError, TimeoutError):
     """The run's lock stayed with somebody else for the whole timeout; nothing was changed."""
 
 
+class ServerError(MiniMlflowError, ConnectionError):
+    """A server does not answer, or does not let this client in; what it has taken stays, and a new push goes on."""
+
+
 class OutsideTreeError(MiniMlflowError, OSError):
     """A symbolic link or a special file stands where the tree's own file or folder should be; it was not touched."""
 

@@ -55,18 +55,19 @@ def start_run(
 
     ``experiment_id`` None is the one of `set_experiment`, else 0.
     """
-    root = _root()
+    root = tree_root()
     number = _experiments.get(root, 0) if experiment_id is None else experiment_id
     return active.start(root, active.Wish(run_name, number, run_id, version, nested), resolve_settings(_fsync))
 
 
-def _root() -> str:
+def tree_root() -> str:
+    """The absolute path of the tree that the functions of this module write to."""
     return _runs_dir or resolve_root(os.environ.get("MINI_MLFLOW_RUNS_DIR") or "mlruns")
 
 
 def _tracker() -> ExperimentTracker:
     """A tracker for what these functions do: in their tree, and in the experiment of `set_experiment`."""
-    root = _root()
+    root = tree_root()
     return ExperimentTracker(experiment_id=_experiments.get(root, 0), runs_dir=root, fsync=_fsync)
 
 

@@ -5,6 +5,7 @@
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
     ├── .locks/tree.lock   gc.lock
+    ├── .mlflow/push/<target>.lock   <target>/<experiment_id>/<run_id>.json
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
     └── <experiment_id>/
@@ -45,6 +46,8 @@ QUARANTINE = ".quarantine"
 DOCTOR = TEMPORARY_PREFIX + "doctor-"
 #: The lock that a doctor holds in such a folder while it is at work.
 DOCTOR_LOCK = "alive.lock"
+#: What stands in a tree for the sake of MLflow, and in it what is known of the servers that runs were pushed to.
+MLFLOW, PUSHES = ".mlflow", "push"
 
 # What 0.1.0 took for a key, so far as it can name a file.
 _LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')
@@ -65,6 +68,10 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
     """Where the deleted runs of an experiment stand; None: the folder of all of them."""
     trash = os.path.join(root, TRASH)
     return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
+
+
+def pushes_folder(root: str) -> str:
+    return os.path.join(root, MLFLOW, PUSHES)
 
 
 class RunPaths(NamedTuple):
