@@ -5,9 +5,10 @@
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
     ├── .locks/tree.lock   gc.lock
-    ├── .mlflow/push/<target>.lock   <target>/<experiment_id>/<run_id>.json
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
+    ├── .mlflow/models/…   .mlflow/traces/…         trees like this one, of MLflow's logged models and of its traces
+    ├── .mlflow/push/<target>.lock   <target>/<experiment_id>/<run_id>.json
     └── <experiment_id>/
         ├── experiment.yaml
         └── <run_id>/
@@ -37,6 +38,11 @@ TAGS = "tags"
 ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 TRASH = ".trash"
+#: What MLflow knows beside runs stands in small trees of this folder, under the names below.
+SMALL_TREES = ".mlflow"
+MODELS, TRACES = "models", "traces"
+#: What is known of the servers that runs were pushed to stands there too.
+PUSHES = "push"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
 TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
@@ -46,8 +52,6 @@ QUARANTINE = ".quarantine"
 DOCTOR = TEMPORARY_PREFIX + "doctor-"
 #: The lock that a doctor holds in such a folder while it is at work.
 DOCTOR_LOCK = "alive.lock"
-#: What stands in a tree for the sake of MLflow, and in it what is known of the servers that runs were pushed to.
-MLFLOW, PUSHES = ".mlflow", "push"
 
 # What 0.1.0 took for a key, so far as it can name a file.
 _LEGACY = re.compile(r'(?!\.{1,2}\Z)[^\0/\\<>:"|?*\ud800-\udfff]+\Z')
@@ -70,8 +74,14 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
     return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
 
 
+def small_root(root: str, kind: str) -> str:
+    """The root of the small tree of a kind, `MODELS` or `TRACES`."""
+    return os.path.join(root, SMALL_TREES, kind)
+
+
 def pushes_folder(root: str) -> str:
-    return os.path.join(root, MLFLOW, PUSHES)
+    """Where a push remembers what servers have; it stands beside the small trees."""
+    return os.path.join(root, SMALL_TREES, PUSHES)
 
 
 class RunPaths(NamedTuple):
