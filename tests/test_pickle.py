@@ -199,6 +199,7 @@ ERRORS = [
     errors.ArtifactNotFoundError(2, "Run 'r' has no artifact 'a'", "/tree/0/r/artifacts/a"),
     errors.LockTimeout(110, "held", "/tree/.locks/0/r.lock"),
     errors.OutsideTreeError(20, "is a symbolic link", "/tree/0/r"),
+    errors.ServerError("http://host:5000: nothing answers"),
     errors.AmbiguousRunError("2 runs fit 'a'"),
     errors.InvalidFilterError("metrics.loss <", 14, "expected a number, found the end"),
     errors.MissingExtraError("to_pandas() needs pandas"),

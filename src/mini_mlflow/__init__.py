@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         RunEndedError,
         RunExistsError,
         RunNotFoundError,
+        ServerError,
         TreeBusyError,
         UnfinishedRunWarning,
     )
+    from mini_mlflow.exchange.pushing import push
     from mini_mlflow.fluent import (
         active_run,
         create_experiment,
@@ -108,6 +110,7 @@ __all__ = [
     "RunEndedError",
     "RunExistsError",
     "RunNotFoundError",
+    "ServerError",
     "TreeBusyError",
     "UnfinishedRunWarning",
     "__version__",
@@ -127,6 +130,7 @@ __all__ = [
     "log_param",
     "log_params",
     "log_text",
+    "push",
     "restore_run",
     "rewind",
     "search_experiments",
@@ -140,7 +144,7 @@ __all__ = [
 ]
 
 # Where the names above are looked for, the lightest first; the modules themselves are attributes too, as ever.
-_HOMES = ("entities", "errors", "run", "fluent", "reading.found_run", "reading.comparing", "tracker")
+_HOMES = "entities errors run fluent reading.found_run reading.comparing tracker exchange.pushing".split()
 _MODULES = "active disk entities errors fluent formats reading run run_stack tracker writing".split()
 
 

@@ -9,6 +9,7 @@ from mini_mlflow.cli.experiments import EXPERIMENTS
 from mini_mlflow.cli.exporting import EXPORT
 from mini_mlflow.cli.history import HISTORY
 from mini_mlflow.cli.mending import DOCTOR, REPAIR
+from mini_mlflow.cli.pushing import PUSH
 from mini_mlflow.cli.searching import BEST, LS
 from mini_mlflow.cli.showing import SHOW
 from mini_mlflow.cli.trash import DELETE, GC, RESTORE
@@ -17,6 +18,6 @@ from mini_mlflow.cli.watching import WATCH
 
 COMMANDS = (
     *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT),
-    *(ARTIFACTS, LOG_ARTIFACT),
+    *(ARTIFACTS, LOG_ARTIFACT, PUSH),
     *(DELETE, RESTORE, GC, VERIFY, REPAIR, DOCTOR, COMPLETION),
 )

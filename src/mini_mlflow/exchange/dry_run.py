@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, Optional, Sequence
 
 from mini_mlflow.entities import RUNNING
-from mini_mlflow.exchange.mlflow_server import ServerExperiment, ServerRun
+from mini_mlflow.exchange.server_answers import ServerExperiment, ServerRun
 
 
 class DryRun:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from mini_mlflow.entities import RUNNING, Point
 from mini_mlflow.errors import MiniMlflowError, MissingExtraError, ServerError
 from mini_mlflow.exchange.push_rules import RUN_ID_TAG, hide_password
+from mini_mlflow.exchange.server_answers import RefusedError, ServerExperiment, ServerRun
 from mini_mlflow.formats.mlflow_records import DatasetInput
 
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -28,49 +29,6 @@ _NOT_LET_IN = frozenset(["UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUT
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _HTTP = "HTTP %d"
-
-
-class RefusedError(MiniMlflowError, ValueError):
-    """The server answered that it does not take something; the message is the server's."""
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message, code)
-        self.message = message
-        self.code = code
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether it is the server that is to blame, which may do better another time."""
-        return self.code == "INTERNAL_ERROR" or self.code.startswith("HTTP 5")
-
-
-class ServerExperiment(NamedTuple):
-    """An experiment of the server."""
-
-    experiment_id: str
-    name: str
-    is_deleted: bool
-    tags: Dict[str, str]
-
-
-class ServerRun(NamedTuple):
-    """A run of the server, without its histories; times in milliseconds since the epoch."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-    status: str
-    start_ms: Optional[int]
-    end_ms: Optional[int]
-    is_deleted: bool
-    artifact_uri: str
-    params: Dict[str, str]
-    tags: Dict[str, str]
-    metric_keys: FrozenSet[str]
-    inputs: FrozenSet[Tuple[str, str]]
 
 
 def connect(to: str) -> MlflowServer:

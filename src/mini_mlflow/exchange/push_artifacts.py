@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, Callable, List, NamedTuple
 from urllib.parse import urlsplit
 
-from mini_mlflow.exchange.mlflow_server import RefusedError, ServerRun
 from mini_mlflow.exchange.push_report import FAILED, SKIPPED
 from mini_mlflow.exchange.push_rules import Fitting
 from mini_mlflow.exchange.push_source import Artifact
 from mini_mlflow.exchange.push_state import Memory
+from mini_mlflow.exchange.server_answers import RefusedError, ServerRun
 
 _HERE = ("localhost", "127.0.0.1", "::1")
-# MLflow's client puts names into URLs as they are: of these, some lead elsewhere.
-_MISLEADING = re.compile(r"[^\w./ ()+,=@~-]")
+# MLflow's client puts names into URLs as they are, where these mean something: the file would get another name.
+_MISLEADING = re.compile(r"[#?]|%[0-9A-Fa-f]{2}")
+_BY_URL = ("http", "https", "mlflow-artifacts")
 
 
 class Sent(NamedTuple):
@@ -48,12 +49,12 @@ def send_artifacts(
         return Sent(0, True)
     count, is_whole = 0, True
     for artifact in files:
-        folder = artifact.path.rpartition("/")[0] or None
+        if _MISLEADING.search(artifact.path) and urlsplit(run.artifact_uri).scheme in _BY_URL:
+            problem = "MLflow's client would put it under another name: rename what has # or ? or %XX in it"
+            fitting.note("artifact", artifact.path, problem, SKIPPED)
+            continue
         try:
-            server.log_artifact(run.run_id, artifact.place, folder)
-            if _MISLEADING.search(artifact.path) and not _has_arrived(server, run, artifact, folder):
-                problem = "the server put it under another name: it takes no such characters"
-                fitting.note("artifact", artifact.path, problem, SKIPPED)
+            server.log_artifact(run.run_id, artifact.place, artifact.path.rpartition("/")[0] or None)
             count += 1
             memory.artifacts[artifact.path] = artifact.stamp
         except RefusedError as error:
@@ -68,13 +69,6 @@ def send_artifacts(
             is_whole = False
         on_file()
     return Sent(count, is_whole)
-
-
-def _has_arrived(server: Any, run: ServerRun, artifact: Artifact, folder: Optional[str]) -> bool:
-    try:
-        return bool(artifact.path in server.list_artifacts(run.run_id, folder))
-    except RefusedError:
-        return False
 
 
 def _is_within_reach(to: str, artifact_uri: str) -> bool:

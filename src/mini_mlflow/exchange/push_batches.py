@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from mini_mlflow.entities import Point
-from mini_mlflow.exchange.mlflow_server import RefusedError
 from mini_mlflow.exchange.push_report import SKIPPED
 from mini_mlflow.exchange.push_rules import Fitting
+from mini_mlflow.exchange.server_answers import RefusedError
 
 PARAM, TAG, METRIC = "param", "tag", "metric"
 #: How many of a kind one request may hold, and how many in all.

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
-from mini_mlflow.exchange.mlflow_server import RefusedError, ServerExperiment, ServerRun
 from mini_mlflow.exchange.push_report import CHANGED, Note
 from mini_mlflow.exchange.push_rules import LIMIT_EXPERIMENT_TAG, PUSHED_TAG, RUN_ID_TAG, Fitting, fit_name, is_taken
 from mini_mlflow.exchange.push_source import Source
+from mini_mlflow.exchange.server_answers import RefusedError, ServerExperiment, ServerRun
 from mini_mlflow.formats.times import iso_to_ms
 from mini_mlflow.reading.experiments import read_experiment
 

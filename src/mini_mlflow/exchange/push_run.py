@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any, Callable, Dict, Optional
 
 from mini_mlflow.errors import DamagedFileError, ServerError
-from mini_mlflow.exchange.mlflow_server import RefusedError, ServerRun
 from mini_mlflow.exchange.push_artifacts import send_artifacts
 from mini_mlflow.exchange.push_batches import METRIC, PARAM, TAG, Batches
 from mini_mlflow.exchange.push_index import ServerIndex
@@ -30,6 +29,7 @@ from mini_mlflow.exchange.push_report import (
 from mini_mlflow.exchange.push_rules import DELETED_TAG, OWN, PUSHED_TAG, RUN_ID_TAG, Fitting, identity
 from mini_mlflow.exchange.push_source import PARENT_TAG, Source, list_files, read_visible
 from mini_mlflow.exchange.push_state import Memories, Memory
+from mini_mlflow.exchange.server_answers import RefusedError, ServerRun
 from mini_mlflow.formats.mlflow_records import DatasetInput, read_records
 
 _SAVED_EVERY_S = 5.0

@@ -26,7 +26,10 @@ _RULES: Dict[str, Tuple[str, str]] = {
         "In a folder that a group may write to, the group may do with each entry what its owner may.",
     ),
     "temporary": (LEFTOVER, "No temporary stands in a run's folders while nobody writes there."),
-    "remains": (LEFTOVER, "No temporary stands in the tree or in the trash while nobody makes an experiment or a gc."),
+    "remains": (
+        LEFTOVER,
+        "No temporary stands in the tree or in the trash while nobody makes an experiment, does a gc, or pushes.",
+    ),
     "strict-json": (NOTICE, "Files are strict JSON (RFC 8259): no bare NaN or Infinity, no key twice."),
     # Locks
     "lock-not-empty": (NOTICE, "Lock files are empty; nothing is ever written into one."),

@@ -6,7 +6,7 @@ import os
 from typing import Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import GC_LOCK, TRASH, TREE_LOCK
+from mini_mlflow.disk.layout import GC_LOCK, SMALL_TREES, TRASH, TREE_LOCK
 from mini_mlflow.formats.deletions import dump_deletion
 from mini_mlflow.formats.times import ms_to_iso
 from mini_mlflow.upkeep.mending import Case, Plan, move_away, refuse
@@ -27,6 +27,10 @@ def mend_remains(case: Case) -> Plan:
 
 
 def _remove_remains(case: Case) -> Optional[str]:
+    if case.parts[0] == SMALL_TREES:
+        # A push's, and a file: one that is at work again by now does without what it was about to remember.
+        atomic.remove_file(case.path)
+        return None
     lock = GC_LOCK if case.parts[0] == TRASH else TREE_LOCK
     with held(case.tree.root, lock, case.tree.settings.lock_timeout_s):
         remove_tree(case.path)
