@@ -16,8 +16,8 @@ class DryRun:
         self.to = server.to
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("read_history", "list_artifacts"):
-            return getattr(self._server, name)
+        if name == "read_history":
+            return self._server.read_history
         if name.startswith("__"):
             raise AttributeError(name)
         return _do_nothing

@@ -244,11 +244,6 @@ class MlflowServer:
             except Exception as error:
                 raise RefusedError("%s: %s" % (type(error).__name__, error)) from error
 
-    def list_artifacts(self, run_id: str, folder: Optional[str]) -> Dict[str, Optional[int]]:
-        """What is in a folder of the run's artifacts: path to size in bytes, None for a folder."""
-        with self._errors():
-            return {one.path: one.file_size for one in self._client.list_artifacts(run_id, folder)}
-
 
 def _to_run(run: Any) -> ServerRun:
     datasets = run.inputs.dataset_inputs if getattr(run, "inputs", None) is not None else ()

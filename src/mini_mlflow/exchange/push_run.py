@@ -82,11 +82,16 @@ class RunPush:
                 self._fitting.notes.clear()
                 return self._tell(LEFT)
             self._server.restore_run(found.run_id)
-        memory = memories.load(self._source.run.address, found.run_id)
+        address = self._source.run.address
+        memory = memories.load(address, found.run_id)
+        # Before anything is sent: who is killed behind a request does not know whether it has arrived.
+        memories.save(address, memory)
+        is_settled = False
         try:
             self._send(wanted, found, memory, memories)
+            is_settled = True
         finally:
-            memories.save(self._source.run.address, memory)
+            memories.save(address, memory, is_settled)
         if not self._is_whole:
             return self._tell(FAILED, "some of its artifacts did not arrive")
         self._server.log_batch(found.run_id, {}, {PUSHED_TAG: wanted.fingerprint()}, [])
@@ -182,7 +187,7 @@ class RunPush:
                 problem = "%d points that a rewind has hidden were sent before" % hidden
                 self._fitting.note("metric", key, problem, KEPT)
             fitted = self._fitting.points(key, [point for _, point in new])
-            if known is None and there in found.metric_keys:
+            if fitted and there in found.metric_keys and not (memory.is_settled and known is not None):
                 # Whoever does not remember compares: not every server drops what it has already.
                 known_there = set(map(identity, self._server.read_history(found.run_id, there)))
                 fitted = [point for point in fitted if identity(point) not in known_there]

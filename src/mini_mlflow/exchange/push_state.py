@@ -54,16 +54,18 @@ class Memory(NamedTuple):
         points: metric to how many of its stored points were dealt with, and what the last of them was.
         artifacts: path to the stamp of the file that was sent.
         tags: keys of the tags that were sent.
+        is_settled: no push was cut short since: nothing was sent that is not remembered.
     """
 
     server_run_id: str
     points: Dict[str, Tuple[int, str]]
     artifacts: Dict[str, Tuple[int, int]]
     tags: List[str]
+    is_settled: bool
 
     @classmethod
     def empty(cls, server_run_id: str) -> Memory:
-        return cls(server_run_id, {}, {}, [])
+        return cls(server_run_id, {}, {}, [], False)
 
     def sent(self, key: str, stored: List[Point]) -> Optional[int]:
         """How many of the points were dealt with; None if that is not known."""
@@ -104,13 +106,18 @@ class Memories:
                 {str(key): (int(count), str(last)) for key, (count, last) in fields["points"].items()},
                 {str(path): (int(size), int(time)) for path, (size, time) in fields["artifacts"].items()},
                 [str(key) for key in fields["tags"]],
+                fields["is_settled"] is True,
             )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return Memory.empty(server_run_id)
         return memory if memory.server_run_id == server_run_id else Memory.empty(server_run_id)
 
-    def save(self, address: RunAddress, memory: Memory) -> None:
-        """It is remembered, if it can be: a full disk does not stop a push."""
+    def save(self, address: RunAddress, memory: Memory, is_settled: bool = False) -> None:
+        """It is remembered, if it can be: a full disk does not stop a push.
+
+        Args:
+            is_settled: False while more is being sent.
+        """
         if not self._is_kept:
             return
         folder, name = os.path.split(self._place(address))
@@ -118,7 +125,7 @@ class Memories:
             atomic.create_folder(self._folder)
             atomic.create_folder(folder)
             # Not synced: what a power cut leaves of it is either this or no JSON, and then nothing is remembered.
-            atomic.write_file(folder, name, json.dumps(memory._asdict()).encode("ascii"), sync=False)
+            atomic.write_file(folder, name, json.dumps(memory._replace(is_settled=is_settled)._asdict()).encode("ascii"), sync=False)
         except OSError as error:
             self.problem = str(error)
 
