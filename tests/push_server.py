@@ -171,7 +171,8 @@ class FakeServer:
 def _answer(run_id: str, run: Dict[str, Any]) -> ServerRun:
     return ServerRun(
         run_id, run["experiment"], run["name"], run["status"], run["start"], run["end"], run["deleted"],
-        run["artifact_uri"], dict(run["params"]), dict(run["tags"]), frozenset(run["metrics"]), frozenset(run["inputs"]),
+        run["artifact_uri"], dict(run["params"]), dict(run["tags"]), frozenset(run["metrics"]),
+        frozenset(run["inputs"]),
     )  # fmt: skip
 
 

@@ -52,7 +52,6 @@ class RunPush:
         self._fitting = Fitting()
         self._counts: Dict[str, int] = {}
         self._server_run_id: Optional[str] = None
-        self._is_whole = True
 
     def push(self, index: ServerIndex, memories: Memories) -> PushedRun:
         """What became of it. Raises ServerError; what has arrived by then stays, and is remembered."""
@@ -73,7 +72,7 @@ class RunPush:
         outcome = UPDATED
         if found is None:
             found, outcome = self._create(wanted, index), CREATED
-        self._server_run_id = found.run_id
+        self._server_run_id = found.run_id or None
         if found.tags.get(PUSHED_TAG) == wanted.fingerprint() and found.is_deleted == self._source.is_deleted:
             self._fitting.notes.clear()
             return self._tell(UNCHANGED)
@@ -82,23 +81,33 @@ class RunPush:
                 self._fitting.notes.clear()
                 return self._tell(LEFT)
             self._server.restore_run(found.run_id)
-        address = self._source.run.address
-        memory = memories.load(address, found.run_id)
-        # Before anything is sent: who is killed behind a request does not know whether it has arrived.
-        memories.save(address, memory)
-        is_settled = False
-        try:
-            self._send(wanted, found, memory, memories)
-            is_settled = True
-        finally:
-            memories.save(address, memory, is_settled)
-        if not self._is_whole:
+        if not self._bring_up(wanted, found, memories):
             return self._tell(FAILED, "some of its artifacts did not arrive")
-        self._server.log_batch(found.run_id, {}, {PUSHED_TAG: wanted.fingerprint()}, [])
         if self._source.is_deleted:
             self._server.log_batch(found.run_id, {}, {DELETED_TAG: "true"}, [])
             self._server.delete_run(found.run_id)
         return self._tell(outcome)
+
+    def _bring_up(self, wanted: Wanted, found: ServerRun, memories: Memories) -> bool:
+        """Whether all of it has arrived, and the mark says so."""
+        address, mark = self._source.run.address, found.tags.get(PUSHED_TAG)
+        memory = memories.load(address, found.run_id, mark)
+        memory.marks[:] = [mark]
+        # Before anything is sent: who is killed behind a request does not know whether it has arrived.
+        memories.save(address, memory)
+        is_settled = False
+        try:
+            is_whole = self._send(wanted, found, memory, memories)
+            is_settled = True
+        finally:
+            # With both marks: a kill comes before the new one is set, or after.
+            memory.marks.append(wanted.fingerprint())
+            memories.save(address, memory, is_settled)
+        if is_whole:
+            self._server.log_batch(found.run_id, {}, {PUSHED_TAG: wanted.fingerprint()}, [])
+            del memory.marks[0]
+            memories.save(address, memory, is_settled)
+        return is_whole
 
     def _plan(self, index: ServerIndex) -> Wanted:
         files, empty = list_files(self._source.paths)
@@ -139,7 +148,7 @@ class RunPush:
 
     # -- what it has -------------------------------------------------------------------------------------------
 
-    def _send(self, wanted: Wanted, found: ServerRun, memory: Memory, memories: Memories) -> None:
+    def _send(self, wanted: Wanted, found: ServerRun, memory: Memory, memories: Memories) -> bool:
         batches = Batches(self._server, found.run_id, self._fitting, lambda _: None)
         try:
             self._send_values(wanted, found, memory, batches)
@@ -152,8 +161,8 @@ class RunPush:
         save = self._save_now_and_then(memories, memory)
         sent = send_artifacts(self._server, found, files, memory, self._fitting, save)
         self._counts["artifacts"] = sent.files
-        self._is_whole = sent.is_whole
         self._settle_end(wanted, found)
+        return sent.is_whole
 
     def _send_values(self, wanted: Wanted, found: ServerRun, memory: Memory, batches: Batches) -> None:
         for key, text in wanted.params.items():

@@ -6,9 +6,10 @@
     ├── <target>.lock
     └── <target>/<experiment_id>/<run_id>.json     {"server_run_id": ..., "points": ..., "artifacts": ..., "tags": ...}
 
-The truth is on the server: the tag that names the run here, and the one that says what it was like when all of it had
-been sent. What is remembered saves asking for the points that the server has, and sending files again. When it is
-lost, or belongs to another run of the server, the points there are read and compared, and the files sent again.
+The truth is on the server: the tag that names the run here, and the mark, another tag, that says what it was like when
+all of it had been sent. What is remembered saves asking for the points that the server has, and sending files again.
+Where it is lost, or goes with another mark than the server's run has, the points there are read and compared, and the
+files sent again.
 
 In the tree and not in a folder of the user's, for what two users, or two hosts, push is one tree's. Where the tree
 cannot be written, nothing is remembered and nobody excluded.
@@ -54,6 +55,7 @@ class Memory(NamedTuple):
         points: metric to how many of its stored points were dealt with, and what the last of them was.
         artifacts: path to the stamp of the file that was sent.
         tags: keys of the tags that were sent.
+        marks: what the server's mark may be if all this is so: it was put back from a copy if it has another.
         is_settled: no push was cut short since: nothing was sent that is not remembered.
     """
 
@@ -61,11 +63,12 @@ class Memory(NamedTuple):
     points: Dict[str, Tuple[int, str]]
     artifacts: Dict[str, Tuple[int, int]]
     tags: List[str]
+    marks: List[Optional[str]]
     is_settled: bool
 
     @classmethod
     def empty(cls, server_run_id: str) -> Memory:
-        return cls(server_run_id, {}, {}, [], False)
+        return cls(server_run_id, {}, {}, [], [], False)
 
     def sent(self, key: str, stored: List[Point]) -> Optional[int]:
         """How many of the points were dealt with; None if that is not known."""
@@ -97,8 +100,12 @@ class Memories:
         #: Why it could not be remembered; None if it could.
         self.problem: Optional[str] = None
 
-    def load(self, address: RunAddress, server_run_id: str) -> Memory:
-        """What is remembered of the run; nothing if that cannot be read, or is about another run of the server."""
+    def load(self, address: RunAddress, server_run_id: str, mark: Optional[str]) -> Memory:
+        """What is remembered of the run; nothing if that cannot be read, or is about another state of the server's.
+
+        Args:
+            mark: what the server's run is marked with.
+        """
         try:
             fields = json.loads(read_file(self._place(address)).decode("utf-8"))
             memory = Memory(
@@ -106,11 +113,13 @@ class Memories:
                 {str(key): (int(count), str(last)) for key, (count, last) in fields["points"].items()},
                 {str(path): (int(size), int(time)) for path, (size, time) in fields["artifacts"].items()},
                 [str(key) for key in fields["tags"]],
+                [mark if mark is None else str(mark) for mark in fields["marks"]],
                 fields["is_settled"] is True,
             )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return Memory.empty(server_run_id)
-        return memory if memory.server_run_id == server_run_id else Memory.empty(server_run_id)
+        is_right = memory.server_run_id == server_run_id and mark in memory.marks
+        return memory if is_right else Memory.empty(server_run_id)
 
     def save(self, address: RunAddress, memory: Memory, is_settled: bool = False) -> None:
         """It is remembered, if it can be: a full disk does not stop a push.
@@ -121,11 +130,12 @@ class Memories:
         if not self._is_kept:
             return
         folder, name = os.path.split(self._place(address))
+        data = json.dumps(memory._replace(is_settled=is_settled)._asdict()).encode("ascii")
         try:
             atomic.create_folder(self._folder)
             atomic.create_folder(folder)
             # Not synced: what a power cut leaves of it is either this or no JSON, and then nothing is remembered.
-            atomic.write_file(folder, name, json.dumps(memory._replace(is_settled=is_settled)._asdict()).encode("ascii"), sync=False)
+            atomic.write_file(folder, name, data, sync=False)
         except OSError as error:
             self.problem = str(error)
 
