@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="let test_model.py search N new examples; by default it runs the same few",
     )
+    parser.addoption("--mlflow-long", action="store_true", help="also what takes long in the tests that need MLflow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
