@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Dict, List
 
 import pytest
@@ -510,6 +511,28 @@ def test_artifacts_of_a_server_that_has_them_to_itself_are_told(server: FakeServ
     run.log_artifact(__file__, "b")
     go(server, runs_dir)
     assert set(server.run_of("r")["artifacts"]) == {"a.txt", "b/test_push.py"}
+
+
+def test_artifacts_that_stand_elsewhere_are_sent_from_there(
+    server: FakeServer, runs_dir: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Of an experiment whose artifacts MLflow keeps in another folder; of one in a cloud, that is told."""
+    location = [(tmp_path / "other place").as_uri()]
+
+    def read(root: str, experiment_id: int) -> Any:
+        return SimpleNamespace(name="named", tags={}, artifact_location=location[0])
+
+    monkeypatch.setattr(push_index, "read_experiment", read)
+    with Run("r", runs_dir=runs_dir) as run:
+        run.log_text("in the tree", "a.txt")
+    place = tmp_path / "other place" / "r" / "artifacts" / "model"
+    place.mkdir(parents=True)
+    (place / "b.txt").write_text("elsewhere")
+    assert go(server, runs_dir).runs[0].artifacts == 2
+    assert server.run_of("r")["artifacts"] == {"a.txt": b"in the tree", "model/b.txt": b"elsewhere"}
+    location[0] = "s3://bucket/1"
+    (note,) = go(FakeServer(), runs_dir).runs[0].notes
+    assert (note.kind, note.done, "s3://bucket/1" in note.problem) == ("artifact", "skipped", True)
 
 
 def test_artifact_whose_name_means_something_in_a_url_is_told(server: FakeServer, runs_dir: str) -> None:

@@ -164,7 +164,7 @@ def test_what_the_server_does_not_take_is_told_item_by_item(
     tracker = ExperimentTracker(runs_dir=runs_dir)
     number = tracker.create_experiment(name)
     with tracker.start_run("n" * 300, number, run_id=name) as run:
-        run.log_params({"long": "x" * 6001, "zero": "a\0b", "half": "\ud800", "none": None, "flag": True})
+        run.log_params({"long": "x" * 6001, "zero": "a\0b", "half": "\ud800", "layers": [1, "a"], "flag": True})
         run._submit(
             batch_submission(
                 [("up", math.inf, 0, 5), ("up", -math.inf, 1, 5), ("up", 1.0, 2**64, 5), ("up", 2.0, 3, 5),
@@ -178,7 +178,7 @@ def test_what_the_server_does_not_take_is_told_item_by_item(
     assert report.is_complete
     assert {(note.kind, note.key[:30], note.done) for note in report.runs[0].notes} == {
         ("run", "n" * 30, "truncated"), ("param", "long", "truncated"), ("param", "zero", "changed"),
-        ("param", "half", "changed"), ("param", "none", "changed"), ("param", "flag", "changed"),
+        ("param", "half", "changed"), ("param", "layers", "changed"),
         ("param", "k" * 30, "renamed"), ("param", "../up", "renamed"), ("param", "a//b", "renamed"),
         ("metric", "recall@10", "renamed"), ("metric", "up", "clamped"), ("metric", "up", "skipped"),
         ("metric", "up", "changed"), ("tag", "t", "truncated"), ("tag", "mlflow.log-model.history", "skipped"),
@@ -188,6 +188,7 @@ def test_what_the_server_does_not_take_is_told_item_by_item(
     assert len(found["info"][0]) == 250
     assert found["params"]["long"] == "x" * 6000
     assert (found["params"]["zero"], found["params"]["half"]) == ("a\\x00b", "\\ud800")
+    assert (found["params"]["layers"], found["params"]["flag"]) == ('[1, "a"]', "True")
     assert len(found["params"]) == 8
     assert [(step, float(value)) for step, _, value in found["points"]["up"]] == [
         (0, sys.float_info.max), (1, -sys.float_info.max), (3, 2.0),

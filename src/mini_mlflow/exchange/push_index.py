@@ -9,12 +9,14 @@ tree: there the time of the start must be the same too.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
+from mini_mlflow.disk.layout import experiment_folder
 from mini_mlflow.exchange.push_report import CHANGED, Note
 from mini_mlflow.exchange.push_rules import LIMIT_EXPERIMENT_TAG, PUSHED_TAG, RUN_ID_TAG, Fitting, fit_name, is_taken
-from mini_mlflow.exchange.push_source import Source
+from mini_mlflow.exchange.push_source import Source, local_folder
 from mini_mlflow.exchange.server_answers import RefusedError, ServerExperiment, ServerRun
 from mini_mlflow.formats.times import iso_to_ms
 from mini_mlflow.reading.experiments import read_experiment
@@ -37,6 +39,7 @@ class ServerIndex:
         self._server, self._root = server, root
         self._ids: Dict[_Key, str] = {}
         self._experiments: Dict[int, ServerExperiment] = {}
+        self._locations: Dict[int, Optional[str]] = {}
         self._listed: Dict[int, Dict[str, List[ServerRun]]] = {}
         self._many: Set[int] = set()
         #: Of experiments; taken over by whoever reports them.
@@ -44,7 +47,7 @@ class ServerIndex:
 
     def begin(self, sources: Sequence[Source]) -> None:
         """These runs are looked for from now on; what the server had before is not trusted any longer."""
-        self._experiments, self._listed, self.notes = {}, {}, []
+        self._experiments, self._locations, self._listed, self.notes = {}, {}, {}, []
         counts: Dict[int, int] = {}
         for source in sources:
             if source.run.address[1:] not in self._ids:
@@ -71,9 +74,12 @@ class ServerIndex:
             name = "experiment-%d" % experiment_id
             fitting.note("experiment", str(experiment_id), "it has no name, and the server asks for one", CHANGED, name)
         found: Optional[ServerExperiment] = self._server.find_experiment(name)
+        is_new = found is None
         if found is None:
             self._server.create_experiment(name)
             found = self._server.find_experiment(name)
+        # A dry run has made one without an id.
+        is_new = is_new or (found is not None and not found.experiment_id)
         if found is None:
             raise RefusedError("the server made experiment %r, and does not know it" % name)
         if found.is_deleted:
@@ -82,8 +88,23 @@ class ServerIndex:
             text = fitting.value("experiment", key, value, LIMIT_EXPERIMENT_TAG) if is_taken(key) else None
             if text is not None and found.tags.get(key) != text:
                 self._server.set_experiment_tag(found.experiment_id, key, text)
-        self.notes += fitting.notes
+                is_new = True
+        if is_new:
+            self.notes += fitting.notes
         return found
+
+    def artifact_location(self, experiment_id: int) -> Optional[str]:
+        """The URI below which MLflow keeps the artifacts of the experiment's runs; None: in the tree, with the runs."""
+        if experiment_id not in self._locations:
+            here = read_experiment(self._root, experiment_id)
+            # A tree of a version that knows of no other place has none.
+            location: Optional[str] = getattr(here, "artifact_location", None)
+            folder = None if location is None else local_folder(location)
+            same = folder is not None and os.path.realpath(folder) == os.path.realpath(
+                experiment_folder(self._root, experiment_id)
+            )
+            self._locations[experiment_id] = None if same else location
+        return self._locations[experiment_id]
 
     def find(self, source: Source, fitting: Fitting) -> Optional[ServerRun]:
         """The run of the server, as it stands now; None if there is none."""

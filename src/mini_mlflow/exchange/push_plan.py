@@ -43,6 +43,8 @@ _FIELD_TAGS = {
     "host": OWN + "host",
     "python": OWN + "python",
 }
+# What the plugin writes into the metadata of runs that were started through MLflow.
+_MADE_BY, _MLFLOW, _MLFLOW_USER = "made_by", "mlflow", "mlflow_user_id"
 # Counted up when what is sent of a run changes: what older versions have sent is sent anew then.
 _EDITION = 1
 
@@ -101,12 +103,16 @@ def plan_run(source: Source, files: Sequence[Artifact], crashed: str, fitting: F
         tuple(files),
     )
     wanted.tags[RUN_ID_TAG] = run.run_id
-    if run.status not in (status, RUNNING):
+    if run.status in (CRASHED, UNKNOWN):
         wanted.tags[_STATUS_TAG] = run.status
     return wanted
 
 
 def _settle_end(run: FoundRun, crashed: str, fitting: Fitting) -> Tuple[str, Optional[int]]:
+    told = run.metadata.get("mlflow_status")
+    if run.metadata.get(_MADE_BY) == _MLFLOW and run.status in (CRASHED, UNKNOWN):
+        # As it is for MLflow: open until somebody ends it.
+        return RUNNING, None
     if run.status == CRASHED:
         fitting.note("run", run.run_id, "its owner died, and the server has no status for that", CHANGED, crashed)
         return (crashed, _last_sign(run)) if crashed != RUNNING else (RUNNING, None)
@@ -114,7 +120,6 @@ def _settle_end(run: FoundRun, crashed: str, fitting: Fitting) -> Tuple[str, Opt
         fitting.note("run", run.run_id, "whether its owner lives cannot be told from this host", CHANGED, RUNNING)
         return RUNNING, None
     if run.status == RUNNING:
-        told = run.metadata.get("mlflow_status")
         return (told if isinstance(told, str) else RUNNING), None
     return run.status, iso_to_ms(run.end_time)
 
@@ -140,7 +145,9 @@ def _fit_tags(run: FoundRun, fitting: Fitting) -> Dict[str, str]:
     keys = fitting.keys("tag", here)
     texts = {key: fitting.value("tag", key, value, LIMIT_TAG) for key, value in here.items()}
     tags = {keys[key]: text for key, text in texts.items() if text is not None}
-    for field, key in _FIELD_TAGS.items():
+    # MLflow has said where its own runs come from, in tags.
+    fields = {_MLFLOW_USER: "mlflow.user"} if run.metadata.get(_MADE_BY) == _MLFLOW else _FIELD_TAGS
+    for field, key in fields.items():
         value = run.metadata.get(field)
         if value is not None and key not in tags:
             tags[key] = fitting.text("tag", key, str(value), LIMIT_TAG) or ""

@@ -85,7 +85,7 @@ class Fitting:
 
     def value(self, kind: str, key: str, value: Any, limit: int) -> Optional[str]:
         """The value of a param or a tag as the server's text; None if it is to be left out."""
-        if isinstance(value, (bool, list, dict)) or value is None:
+        if isinstance(value, (list, dict)):
             self.note(kind, key, "the server takes texts alone", CHANGED, "its JSON")
         return self.text(kind, key, to_text(value), limit)
 
@@ -132,10 +132,8 @@ def _escape(match: Any) -> str:
 
 
 def to_text(value: Any) -> str:
-    """What MLflow has for a value, which knows texts alone: a text and a number as they are, anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    """What MLflow has for a value, which knows texts alone: ``str()`` of it, as it has itself; of a list, its JSON."""
+    if not isinstance(value, (list, dict)):
         return str(value)
     try:
         # Laid out as people and json.dumps do; not-a-number inside of it is the string that it is in our files.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from mini_mlflow.errors import DamagedFileError, ServerError
 from mini_mlflow.exchange.push_artifacts import send_artifacts
@@ -27,7 +27,7 @@ from mini_mlflow.exchange.push_report import (
     PushedRun,
 )
 from mini_mlflow.exchange.push_rules import DELETED_TAG, OWN, PUSHED_TAG, RUN_ID_TAG, Fitting, identity
-from mini_mlflow.exchange.push_source import PARENT_TAG, Source, list_files, read_visible
+from mini_mlflow.exchange.push_source import PARENT_TAG, Artifact, Source, list_files, local_folder, read_visible
 from mini_mlflow.exchange.push_state import Memories, Memory
 from mini_mlflow.exchange.server_answers import RefusedError, ServerRun
 from mini_mlflow.formats.mlflow_records import DatasetInput, read_records
@@ -110,7 +110,7 @@ class RunPush:
         return is_whole
 
     def _plan(self, index: ServerIndex) -> Wanted:
-        files, empty = list_files(self._source.paths)
+        files, empty = self._list_files(index)
         for folder in empty:
             self._fitting.note("artifact", folder, "the server has no empty folders", SKIPPED)
         wanted = plan_run(self._source, files, self._crashed, self._fitting)
@@ -125,6 +125,23 @@ class RunPush:
             self._fitting.note("run", self._source.run.run_id, problem, SKIPPED, "the link to it")
         self._note_models()
         return wanted
+
+    def _list_files(self, index: ServerIndex) -> Tuple[List[Artifact], List[str]]:
+        files, empty = list_files(self._source.paths)
+        location = index.artifact_location(self._source.run.experiment_id)
+        folder = None if location is None else local_folder(location)
+        if location is not None and folder is None:
+            problem = "what artifacts there are stand at %s, which is not on this machine" % location
+            self._fitting.note("artifact", "", problem, SKIPPED)
+        if folder is not None:
+            # Where MLflow was told to keep them; it leaves those of a deleted run there.
+            elsewhere = self._source.paths._replace(folder="%s/%s" % (folder, self._source.run.run_id))
+            try:
+                more = list_files(elsewhere)
+            except FileNotFoundError:
+                return files, empty
+            files, empty = files + more[0], empty + more[1]
+        return files, empty
 
     def _note_models(self) -> None:
         records = read_records(self._source.run.tags)

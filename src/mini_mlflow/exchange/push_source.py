@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import Point, RunAddress
@@ -125,6 +127,14 @@ def read_visible(paths: RunPaths, key: str) -> Tuple[List[Point], List[int], His
         positions.append(at)
         at += 1
     return history.shown, positions, history
+
+
+def local_folder(location: str) -> Optional[str]:
+    """The folder that a location of artifacts means, an absolute path or a ``file:`` URI; None for any other."""
+    told = urlsplit(location)
+    if told.scheme == "file" and told.netloc in ("", "localhost"):
+        return url2pathname(told.path)
+    return location if os.path.isabs(location) else None
 
 
 def list_files(paths: RunPaths) -> Tuple[List[Artifact], List[str]]:
