@@ -129,6 +129,7 @@ class FakeServer:
         assert len(tags) <= 100
         assert len(points) <= 1000
         assert len(params) + len(tags) + len(points) <= 1000
+        assert sum(map(len, [*params.values(), *tags.values()])) <= 1_000_000
         for key in [*params, *tags, *(key for key, _ in points)]:
             if not KEY.match(key) or key in self.refused_keys:
                 raise RefusedError("bad key %s" % key, "INVALID_PARAMETER_VALUE")

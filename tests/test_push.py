@@ -11,6 +11,7 @@ import math
 import os
 import pickle
 import shutil
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -24,7 +25,7 @@ from mini_mlflow import ExperimentTracker, LockTimeout, Run, ServerError, push
 from mini_mlflow.entities import Settings
 from mini_mlflow.exchange import push_index, pushing
 from mini_mlflow.exchange.push_report import PushReport
-from mini_mlflow.exchange.push_state import one_at_a_time
+from mini_mlflow.exchange.push_state import Memories, one_at_a_time
 from mini_mlflow.exchange.pushing import Pusher, keep_pushing, read_options
 from mini_mlflow.formats.mlflow_records import DatasetInput, dump_input
 from mini_mlflow.formats.times import iso_to_ms
@@ -243,7 +244,7 @@ def test_points_are_compared_where_others_stand_than_were_sent(server: FakeServe
     place = Path(runs_dir, ".mlflow", "push")
     (memory,) = place.rglob("r.json")
     told = json.loads(memory.read_text())
-    told["points"]["loss"] = [3, "0 0 9.0"]
+    told["points"]["loss"] = [4, "0 0 9.0"]
     memory.write_text(json.dumps(told))
     run.log_metric("loss", 9.0, step=9)
     assert go(server, runs_dir).runs[0].points == 1
@@ -316,9 +317,39 @@ def test_two_trees_may_have_runs_of_one_chosen_id(server: FakeServer, tmp_path: 
 # -- cut short -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def killed(monkeypatch: Any) -> List[bool]:
+    """While it holds something, nothing is written any more: whoever is killed writes no last word."""
+    flags: List[bool] = []
+    save = Memories.save
+
+    def save_if_alive(self: Memories, *arguments: Any, **options: Any) -> None:
+        if not flags:
+            save(self, *arguments, **options)
+
+    monkeypatch.setattr(Memories, "save", save_if_alive)
+    return flags
+
+
+def kill_at(server: FakeServer, killed: List[bool], number: int, done: bool, error: BaseException) -> None:
+    """The push is cut short at that request."""
+    cut = cut_at(number, done, error)
+
+    def die(at: int, answered: bool) -> None:
+        try:
+            cut(at, answered)
+        except Killed:
+            killed.append(True)
+            raise
+
+    server.cut = die
+
+
 @pytest.mark.parametrize("done", [False, True], ids=["request lost", "answer lost"])
 @pytest.mark.parametrize("error", [ServerError("gone"), Killed()], ids=["dropped", "killed"])
-def test_push_that_is_cut_short_anywhere_is_completed(runs_dir: str, error: BaseException, done: bool) -> None:
+def test_push_that_is_cut_short_anywhere_is_completed(
+    runs_dir: str, error: BaseException, done: bool, killed: List[bool]
+) -> None:
     """At every request: the next push leaves what one alone would have left, each run and each point once."""
     make_tree(runs_dir)
     whole = FakeServer()
@@ -326,7 +357,7 @@ def test_push_that_is_cut_short_anywhere_is_completed(runs_dir: str, error: Base
     shutil.rmtree(os.path.join(runs_dir, ".mlflow"))
     for number in range(1, len(whole.calls) + 1):
         server = FakeServer()
-        server.cut = cut_at(number, done, error)
+        kill_at(server, killed, number, done, error)
         try:
             report = go(server, runs_dir)
             assert report.error is not None
@@ -334,6 +365,7 @@ def test_push_that_is_cut_short_anywhere_is_completed(runs_dir: str, error: Base
         except Killed:
             assert isinstance(error, Killed)
         server.cut = lambda number, done: None
+        killed.clear()
         report = go(server, runs_dir)
         assert report.is_complete
         assert server.state() == whole.state(), "cut at request %d, %s" % (number, whole.calls[number - 1])
@@ -341,7 +373,7 @@ def test_push_that_is_cut_short_anywhere_is_completed(runs_dir: str, error: Base
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["request lost", "answer lost"])
-def test_later_push_that_is_killed_anywhere_is_completed(runs_dir: str, done: bool) -> None:
+def test_later_push_that_is_killed_anywhere_is_completed(runs_dir: str, done: bool, killed: List[bool]) -> None:
     """What was remembered before it does not mislead the one that completes it."""
     tracker = ExperimentTracker(runs_dir=runs_dir)
     whole = FakeServer()
@@ -356,12 +388,13 @@ def test_later_push_that_is_killed_anywhere_is_completed(runs_dir: str, done: bo
         run.log_metrics({"loss": number, "acc": number})
         run.log_text(str(number), "a.txt")
         server.calls.clear()
-        server.cut = cut_at(number, done, Killed())
+        kill_at(server, killed, number, done, Killed())
         try:
             go(server, runs_dir)
             break
         except Killed:
             server.cut = lambda number, done: None
+            killed.clear()
         go(server, runs_dir)
         go(whole, runs_dir)
         assert server.state() == whole.state()
@@ -422,23 +455,26 @@ def test_another_push_is_waited_for_no_longer_than_settled(runs_dir: str, server
 
 
 @needs_fork
-def test_forked_child_does_not_keep_the_lock(runs_dir: str) -> None:
-    """It lives on while the parent, done with its push, wants to push again."""
+def test_forked_child_does_not_keep_the_lock_of_a_parent_that_is_killed(runs_dir: str) -> None:
     os.makedirs(runs_dir)
     said, heard = os.pipe(), os.pipe()
-    with one_at_a_time(runs_dir, "t", 1.0):
-        child = os.fork()
-        if not child:
-            os.write(said[1], b"x")
-            os.read(heard[0], 1)
-            os._exit(0)
-        os.read(said[0], 1)
+
+    def work() -> None:
+        with one_at_a_time(runs_dir, "t", 1.0):
+            if not os.fork():
+                os.write(said[1], b"x")
+                os.read(heard[0], 1)
+                os._exit(0)
+            os.read(said[0], 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+
     try:
+        assert os.WTERMSIG(in_child(work)) == signal.SIGKILL
         with one_at_a_time(runs_dir, "t", 0.1):
             pass
     finally:
+        # The child of the child goes now.
         os.write(heard[1], b"x")
-        os.waitpid(child, 0)
         for descriptor in said + heard:
             os.close(descriptor)
 
@@ -476,7 +512,7 @@ def test_batches_keep_to_the_limits(server: FakeServer, runs_dir: str) -> None:
     """Of 450 params, 150 tags and 2,600 points, long values among them; the server asserts its own limits."""
     with Run("r", runs_dir=runs_dir) as run:
         run.log_params({"p%d" % number: "x" * 5900 for number in range(450)})
-        run.set_tags({"t%d" % number: "" for number in range(150)})
+        run.set_tags({"t%d" % number: "x" * 7900 for number in range(150)})
         for step in range(1300):
             run.log_metrics({"a": step, "b": step}, step=step)
     assert go(server, runs_dir).runs[0][5:8] == (450, len(server.run_of("r")["tags"]) - 3, 2600)
