@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,17 @@ def test_shared_run_keeps_every_point_of_every_process(tmp_path: Path) -> None:
             points += [(point.step, point.value) for point in history]
         shared = tracker.get_metric_history(run_id, "accuracy")
         assert sorted((point.step, point.value) for point in shared) == sorted(points)
+
+
+def test_graduate_reads_back_from_a_server_what_it_logged(tmp_path: Path) -> None:
+    """Three children of twenty points each, all there, and nothing sent twice."""
+    for package in ("mlflow", "sqlalchemy", "uvicorn"):
+        if find_spec(package) is None:
+            pytest.skip("%s is not installed" % package)
+    output = run_example("graduate.py", cwd=tmp_path)
+    assert printed("pushed", output) == "4 runs, 60 points"
+    assert printed("pushed again", output) == "4 unchanged"
+    assert printed("runs there", output) == "4, of which 3 have their parent there"
+    assert printed("points there", output) == "60"
+    assert printed("best there", output) == "lr=0.1, loss %.4f" % (1 / 2.9)
+    assert len(read_finished_runs(tmp_path / "mlruns", 1)) == 4
