@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 import pytest
 
 from command_line import call
-from concurrency import DEADLINE_S, import_path, run_python
+from concurrency import DEADLINE_S, hear_interrupts, import_path, run_python
 from mini_mlflow import ExperimentTracker
 from mini_mlflow.cli.exit_codes import DONE, FAILED, INTERRUPTED, PIPE_CLOSED
 
@@ -125,6 +125,7 @@ def test_interrupt_from_the_keyboard(tree: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=hear_interrupts,
         )
         try:
             assert process.stdout is not None

@@ -310,7 +310,7 @@ def test_what_is_no_run_or_a_link_is_not_found(tracker: ExperimentTracker, tmp_p
 def test_memory_does_not_grow_with_the_runs_that_are_looked_at(
     tracker: ExperimentTracker, folder: str, monkeypatch: Any
 ) -> None:
-    """A search for the first few of five times as many runs takes about the same."""
+    """A search for the first few of five times as many runs takes a name more for each: a run takes some thousands."""
     monkeypatch.setattr(Ranking, "CUT_AT", 40)
     data = (folder_of(tracker, "r1") / "snapshot.json").read_bytes()
     peaks = []
@@ -326,7 +326,7 @@ def test_memory_does_not_grow_with_the_runs_that_are_looked_at(
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[1] - peaks[0] < 200 * (750 - 150)
 
 
 # -- a run by its id -----------------------------------------------------------------------------------------------

@@ -49,6 +49,23 @@ class Staging:
         atomic.create_folder(self.folder)
         self._lock.acquire(timeout_s)
 
+    def make_folder(self, below: str) -> str:
+        """The path of the folder ``below`` ("": the top) in the content; made, with those on the way to it.
+
+        One by one, and never the folder of this call: if the run was moved away (deleted, say), folders made anew in
+        its place would keep it from coming back.
+
+        Raises:
+            FileNotFoundError: the run was moved away.
+            OSError: with ``filename`` set.
+        """
+        path = self.content
+        atomic.create_folder(path)
+        for name in below.split("/") if below else ():
+            path = "%s/%s" % (path, name)
+            atomic.create_folder(path)
+        return path
+
     def empty(self) -> None:
         """The content is gone, or left for the next sweep. No lock is needed: the folder itself stays."""
         try:
