@@ -187,6 +187,7 @@ def complete_words(words: List[str], cwd: Path) -> List[str]:
     return sorted(filter(None, done.stdout.split("\n")))
 
 
+@pytest.mark.long
 def test_bash_completes_commands_options_and_values(tree: Path, tmp_path: Path) -> None:
     assert complete("mini-mlflow sh", tmp_path) == ["show"]
     assert complete("mini-mlflow --j", tmp_path) == ["--json"]
@@ -196,6 +197,7 @@ def test_bash_completes_commands_options_and_values(tree: Path, tmp_path: Path) 
     assert complete("mini-mlflow --runs-dir ml", tmp_path) == ["mlruns"]
 
 
+@pytest.mark.long
 def test_bash_completes_run_ids_as_text(tmp_path: Path) -> None:
     """Ids come from the tree that the line names, and are never run: they are quoted for the line that is typed."""
     tracker = ExperimentTracker(runs_dir="else where")

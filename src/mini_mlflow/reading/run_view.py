@@ -5,9 +5,10 @@ already; a commit file that is gone between listing and opening has been folded 
 and a sealed file that is gone has been merged, so the metric's document is read again. An ended run stands in its
 snapshot, one small file.
 
-What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
-the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit). And
-its folder is held, so that a run which is deleted meanwhile, and perhaps restored, is read whole or not at all.
+What stood together must be seen together: a run is read again if a document is ahead of the log that was read (of
+the number in ``meta.yaml``, where there is no log), or if the names of the documents changed meanwhile (the first
+value of a key may be a document at once, and no commit). And its folder is held, so that a run which is deleted
+meanwhile, and perhaps restored, is read whole or not at all.
 
 While a rewind waits in the log, what it leaves of a metric stands in no first line, and the last visible value is
 looked for in the whole history. That is so for a moment, or until the next writer after a kill: a rewind is folded at
@@ -89,18 +90,23 @@ def read_run(paths: RunPaths) -> RunView:
 
 
 def _read_documents_and_log(paths: RunPaths) -> RunView:
-    metadata = _read_live_metadata(paths)
+    before: Any = None
     for attempt in range(_OVERTAKEN_AT_MOST):
+        metadata = _read_live_metadata(paths)
         numbers = list_log(paths)
         commits = read_log(paths, numbers)
         listed = _list_documents(paths)
         rewound = _last_rewind(commits)
         found = {kind: _read_documents(paths, kind, listed[kind], rewound) for kind in listed}
         summaries = _sum_up(paths, commits, found[METRICS], rewound, attempt == _OVERTAKEN_AT_MOST - 1)
-        ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
-        is_whole = summaries is not None and not ahead
+        # Without a log: a run that has ended, or was resumed and has not logged since. It may have done both meanwhile.
+        last = numbers[-1] if numbers else _last_commit(metadata)
+        ahead = [document.commit for documents in found.values() for document in documents if document.commit > last]
+        is_whole = summaries is not None and (not ahead or before == (metadata, numbers, ahead))
         if is_whole and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
+        # Where nothing moves, nobody overtakes: a log is missing that should be there.
+        before = (metadata, numbers, ahead)
     values = {kind: {document.key: document.value for document in found[kind]} for kind in VALUE_KINDS}
     _apply(commits, found, values)
     assert summaries is not None
@@ -130,6 +136,11 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN
     return metadata
+
+
+def _last_commit(metadata: Dict[str, Any]) -> int:
+    commit = metadata.get("commit", 0)
+    return commit if isinstance(commit, int) else 0
 
 
 def _list_documents(paths: RunPaths) -> Dict[str, Listed]:
