@@ -221,7 +221,7 @@ def test_only_chosen_rules_and_runs_are_repaired(tree: Damaged) -> None:
         repair(tree.root, rules=["torn"])
     seen: List[Tuple[int, int]] = []
     repair(tree.root, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_findings_are_repaired_one_by_one(tree: Damaged) -> None:
