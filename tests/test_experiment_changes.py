@@ -365,19 +365,29 @@ def test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing(tracker: 
     assert tracker.get_experiment(0).tags == {"t%d" % one: one for one in range(number)}
 
 
-def test_deleting_and_restoring_at_once_come_one_after_the_other(tracker: ExperimentTracker) -> None:
-    number = tracker.create_experiment("a")
-    make_runs(tracker, number, *"abcdef")
+def delete_and_restore(runs_dir: str, number: int, barrier: Any) -> None:
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    barrier.wait(60)
 
     def flip() -> None:
-        for _ in range(4):
+        for _ in range(5):
             tracker.delete_experiment(number)
             try:
                 tracker.restore_experiment(number)
             except ExperimentNotFoundError:
                 pass
 
-    run_together(flip, flip, flip)
+    run_together(flip, flip)
+
+
+@needs_fork
+def test_deleting_and_restoring_at_once_come_one_after_the_other(tracker: ExperimentTracker) -> None:
+    number = tracker.create_experiment("a")
+    make_runs(tracker, number, *"abcdef")
+    with Children("fork") as children:
+        barrier = children.context.Barrier(3)
+        for _ in range(3):
+            children.start(delete_and_restore, tracker.runs_dir, number, barrier)
     experiment = tracker.get_experiment(number)
     standing, trashed = len(tracker.list_runs(number)), len(tracker.list_deleted_runs(number))
     assert (standing, trashed) == ((6, 0) if experiment.lifecycle_stage == "active" else (0, 6))
