@@ -35,7 +35,8 @@ def _execute(request: Request) -> int:
 
 
 def _find(request: Request) -> Iterator[Any]:
-    from mini_mlflow.upkeep.verify import find_in_run, walk_all
+    from mini_mlflow.upkeep.findings import Look
+    from mini_mlflow.upkeep.verify import find_in_run, walk
 
     with Progress(request.output, "verifying", "runs") as progress:
 
@@ -43,7 +44,7 @@ def _find(request: Request) -> Iterator[Any]:
             yield from find_in_run(paths, entry)
             progress.step()
 
-        yield from walk_all(request.root, find)
+        yield from walk(Look(request.root), find)
 
 
 VERIFY = Command(
