@@ -598,6 +598,16 @@ def test_document_that_was_renamed_gets_its_name_back(tree: Damaged) -> None:
     assert compare_all(before, tree.root) == []
 
 
+def test_points_behind_a_link_are_taken_in_though_no_reader_follows_it(tree: Damaged) -> None:
+    """They are the run's, whoever moved them away; the link, and what it leads to, stay for whoever looks."""
+    test_verify.make_link(tree.root, tree.root / HISTORY)
+    assert len(read_all(tree.root)["ended"].histories["loss"]) == 1
+    repair(tree.root)
+    assert told(tree.root) == set()
+    assert len(read_all(tree.root)["ended"].histories["loss"]) == 9
+    assert len(os.listdir(str(tree.root.parent / "away"))) == 2
+
+
 def test_snapshot_that_is_older_than_the_end_is_right_in_nothing(tree: Damaged) -> None:
     """A power cut may bring back the snapshot of an end before the last resume, with fsync="never"."""
     damage = both(test_verify.at(SNAPSHOT, edit(r'(?<="end_time": ")\d{4}', "2001")), edit('"lr": 2.0', '"lr": 1.0'))

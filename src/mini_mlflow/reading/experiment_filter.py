@@ -47,7 +47,9 @@ def choose(
 
 
 def _getter(field: Field) -> Callable[[Experiment], Any]:
-    return (lambda one: one.tags.get(field.key)) if field.kind == TAGS else operator.attrgetter(field.key)
+    if field.kind == TAGS:
+        return lambda one: one.tags.get(field.key)
+    return operator.attrgetter(field.key)
 
 
 def _sort_key(value: Any) -> Tuple[bool, Any]:
