@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RunEndedError,
         RunExistsError,
         RunNotFoundError,
+        TagNotFoundError,
         TreeBusyError,
         UnfinishedRunWarning,
     )
@@ -108,6 +109,7 @@ __all__ = [
     "RunEndedError",
     "RunExistsError",
     "RunNotFoundError",
+    "TagNotFoundError",
     "TreeBusyError",
     "UnfinishedRunWarning",
     "__version__",
