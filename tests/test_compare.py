@@ -126,7 +126,7 @@ def test_table_shows_what_differs_and_on_request_what_is_equal(tracker: Experime
     table = str(tracker.compare(["one", "two"]))
     rows = [line.split() for line in table.splitlines()]
     assert rows[:3] == [["one", "two"], ["ONE", "TWO"], ["params"]]
-    assert ["lr", "0.1", "a", "b"] in rows
+    assert ["lr", "0.1", "a\\nb"] in rows
     assert ["loss", "2", "1", "from", "step", "1"] in rows
     assert ["max", "3", "3"] in rows
     assert "adam" not in table
@@ -185,3 +185,15 @@ def test_run_that_goes_while_it_is_compared_is_named(tracker: ExperimentTracker,
     monkeypatch.setattr(comparing, "read_history", vanish)
     with pytest.raises(RunNotFoundError, match="two"):
         tracker.compare(["one", "two"])
+
+
+def test_text_of_a_comparison_is_printable(runs_dir: str) -> None:
+    """Whatever names, params, tags and keys hold: an escape sequence would move the cursor, an override turn a line."""
+    for run_id, end in (("one", "m"), ("two", "n")):
+        with Run(run_id=run_id, name="\x1b[31m" + end, runs_dir=runs_dir) as run:
+            run.log_params({"p": "a\x1b[2J" + end, "lines": "x\r\n" + end, "deep": {"k\x9b": end}})
+            run.set_tags({"t": "\u202e" + end, "\u202ekey": "same"})
+    table = str(ExperimentTracker(runs_dir=runs_dir).compare(["one", "two"], all=True))
+    assert all(line.isprintable() for line in table.splitlines())
+    for shown in ("\\x1b[31mm", "a\\x1b[2Jn", "\\u202em", "\\u202ekey", "x\\r\\nm"):
+        assert shown in table

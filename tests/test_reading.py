@@ -355,3 +355,28 @@ def test_link_to_a_run_is_told_and_not_listed(runs_dir: str, tmp_path: Path) -> 
     assert len(told) == 1
     with pytest.raises(OSError, match="symbolic link"):
         ExperimentTracker(runs_dir=runs_dir).list_runs(7)
+
+
+@pytest.mark.damaged_tree
+@pytest.mark.usefixtures("seal_early")
+@pytest.mark.parametrize("ended", [True, False])
+def test_link_to_a_history_is_told_and_not_followed(runs_dir: str, tmp_path: Path, ended: bool) -> None:
+    """As one to a document, or to a single sealed file: what is outside of the tree is not the run's."""
+    run = Run(run_id="r", runs_dir=runs_dir)
+    for n in range(9):
+        run.log_metric("loss", float(n), step=n)
+        if n == 7:
+            run.flush()
+    if ended:
+        run.end()
+    history = Path(runs_dir, "0", "r", "metrics", "loss.history")
+    shutil.move(str(history), str(tmp_path / "outside"))
+    history.symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.warns(DamagedFileWarning, match=r"symbolic link.*loss\.history") as told:
+        points = ExperimentTracker(runs_dir=runs_dir).get_metric_history("r", "loss")
+    assert len(told) == 1
+    assert [(point.step, point.value) for point in points] == [(8, 8.0)]
+    if not ended:
+        history.unlink()
+        shutil.move(str(tmp_path / "outside"), str(history))
+        run.end()

@@ -25,10 +25,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
 from mini_mlflow.disk.regular import read_file, read_first_line
-from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
+from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN, Point
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, RewindChange, ValueChange
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_value_document
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
+from mini_mlflow.formats.latest import find_latest, parse_all_latest, unless_last
 from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import DELETED, decode_value, to_nonfinite
 from mini_mlflow.reading.metric_history import History, bring_up
@@ -62,7 +63,8 @@ class RunView(NamedTuple):
         params, tags: key to value.
         metrics: key to last value.
         summaries: key to ``{"value", "step", "timestamp", "count", "min", "max"}`` of the same metrics, the timestamp
-            in milliseconds; of an ended run with its numbers as JSON says them.
+            in milliseconds; of an ended run with its numbers as JSON says them. Also "hidden" and "latest", where a
+            snapshot has them.
     """
 
     metadata: Dict[str, Any]
@@ -70,6 +72,11 @@ class RunView(NamedTuple):
     metrics: Dict[str, Any]
     tags: Dict[str, Any]
     summaries: Dict[str, Dict[str, Any]]
+
+    def latest_metrics(self) -> Dict[str, Point]:
+        """Key to latest point, as MLflow means it: the visible one of the highest step, then timestamp, then value
+        (`formats.latest`). A metric that another writer put no number into is left out."""
+        return parse_all_latest(self.summaries)
 
 
 def read_run(paths: RunPaths) -> RunView:
@@ -228,8 +235,7 @@ def _summary_of(history: History) -> Dict[str, Any]:
     numbers = [point.value for point in history.shown if point.value == point.value]
     summary: Dict[str, Any] = {"value": last.value, "step": last.step, "timestamp": last.timestamp, "count": count}
     summary.update(min=min(numbers, default=None), max=max(numbers, default=None))
-    hidden = count - len(history.shown)
-    return dict(summary, hidden=hidden) if hidden else summary
+    return _with_rare(summary, count - len(history.shown), unless_last(find_latest(history.shown), last))
 
 
 def _summary(document: MetricDocument) -> Dict[str, Any]:
@@ -241,7 +247,16 @@ def _summary(document: MetricDocument) -> Dict[str, Any]:
         "min": document.minimum,
         "max": document.maximum,
     }
-    return dict(summary, hidden=document.hidden) if document.hidden else summary
+    return _with_rare(summary, document.hidden, document.latest)
+
+
+def _with_rare(summary: Dict[str, Any], hidden: int, latest: Optional[Point]) -> Dict[str, Any]:
+    """``summary`` with what only few have, as a snapshot has it."""
+    if hidden:
+        summary["hidden"] = hidden
+    if latest is not None:
+        summary["latest"] = list(latest)
+    return summary
 
 
 def _value_of(change: ValueChange) -> Any:

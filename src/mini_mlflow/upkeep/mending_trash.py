@@ -7,10 +7,10 @@ from typing import Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import GC_LOCK, TRASH, TREE_LOCK
+from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.formats.deletions import dump_deletion
 from mini_mlflow.formats.times import ms_to_iso
 from mini_mlflow.upkeep.mending import Case, Plan, move_away, refuse
-from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held
 
 #: The rules that are mended in the trash.
