@@ -105,7 +105,7 @@ def read_seen(root: str) -> Optional[Seen]:
     latest = {key: max(found.shown, key=rank) for key, found in histories.items() if found.shown}
     assert repr(sorted(read_run(paths).latest_metrics().items())) == repr(sorted(latest.items()))
     logged = {key: found.stored for key, found in histories.items()}
-    return Seen(*stored, {key: [point[:2] for point in points] for key, points in logged.items() if points})
+    return Seen(*stored[:6], {key: [point[:2] for point in points] for key, points in logged.items() if points})
 
 
 def rank(point: Point) -> Any:

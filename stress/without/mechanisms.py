@@ -223,7 +223,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     ),
     Mechanism(
         "meta.yaml made whole before a snapshot is removed",
-        (Edit("writing/lifecycle.py", "            restore_meta(run.paths, run.meta, run.files.seen, sync)\n", ""),),
+        (Edit("writing/reopening.py", "        restore_meta(run.paths, run.meta, run.files.seen, sync)\n", ""),),
         Fails("tests/test_power_cut.py::test_what_the_level_promises_survives_any_power_cut"),
     ),
     Mechanism(
@@ -426,7 +426,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
     Mechanism(
         "numbers of a run that is begun anew",
         (
-            Edit("writing/lifecycle.py", '        **({"commit": draw_number()} if is_reborn else {}),\n', ""),
+            Edit("writing/lifecycle.py", '        meta["commit"] = draw_number()\n', "        pass\n"),
             Edit(_FILES, "        if self.log.is_of_another_run(meta):\n            self.forget()\n", ""),
         ),
         Fails("tests/test_rebirth.py::test_handle_of_the_former_run_loses_nothing_of_the_new_one"),
@@ -435,10 +435,36 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         "lock of the tree",
         (
             Edit(
-                "writing/experiments.py", "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n", "    if True:\n"
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        found = find()\n",
+                "    if True:\n        found = find()\n",
             ),
         ),
         Breaks("births_and_deletions", ("one_experiment_a_name", "readers_see_no_error")),
+    ),
+    Mechanism(
+        "looking twice for the deletion of an experiment",
+        (
+            Edit(
+                "writing/lifecycle.py",
+                "        refuse_deleted(*paths.address[:2])\n        run.files.note_creation(data, meta)\n",
+                "        run.files.note_creation(data, meta)\n",
+            ),
+        ),
+        Fails(
+            "tests/test_experiment_changes.py::test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back"
+        ),
+    ),
+    Mechanism(
+        "lock of the tree, for changes of experiments",
+        (
+            Edit(
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        return change_alone(",
+                "    if True:\n        return change_alone(",
+            ),
+        ),
+        Fails("tests/test_experiment_changes.py::test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing"),
     ),
     *UPKEEP,
 )

@@ -23,6 +23,7 @@ from mini_mlflow.entities import resolve_settings
 from mini_mlflow.errors import InvalidValueError, MiniMlflowError
 from mini_mlflow.upkeep.entries import Entry
 from mini_mlflow.upkeep.findings import RULES, Finding, Look
+from mini_mlflow.upkeep.inner_trees import list_inner_trees, seen_from
 from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Repair, Tree, describe_error
 from mini_mlflow.upkeep.mending_table import DOCUMENTS, FOLD, MENDINGS, RANKS, WHOLE_RUN
 from mini_mlflow.upkeep.mending_trash import IN_TRASH, mend_in_trash
@@ -74,20 +75,26 @@ def iter_repairs(
     """The same, one at a time. Whoever stops in between leaves the tree as it is by then; no lock is held meanwhile."""
     root = resolve_root(runs_dir)
     settings = resolve_settings()
-    tree = Tree(root, settings, Quarantine(root, settings.fsync != "never"))
+    quarantine = Quarantine(root, settings.fsync != "never")
+    trees = [Tree(path, settings, quarantine) for path in (root, *list_inner_trees(root))]
     wanted = set(RULES if rules is None else rules)
     if not wanted <= set(RULES):
         raise InvalidValueError("unknown rules: %s; see RULES" % ", ".join(sorted(map(str, wanted - set(RULES)))))
     chosen = None if run_ids is None else set(map(check_run_id, run_ids))
-    if chosen is None:
-        yield from _repair_outside_of_runs(tree, wanted, dry_run)
-    runs = [run for run in _list_runs(root) if chosen is None or run[0].address.run_id in chosen]
-    for number, (paths, entry) in enumerate(runs):
+    for tree in trees if chosen is None else ():
+        yield from _seen_from(root, tree, _repair_outside_of_runs(tree, wanted, dry_run))
+    runs = [(tree, *run) for tree in trees for run in _list_runs(tree.root)]
+    runs = [run for run in runs if chosen is None or run[1].address.run_id in chosen]
+    for number, (tree, paths, entry) in enumerate(runs):
         if progress is not None:
             progress(number, len(runs))
-        yield from _RunRepair(tree, paths, entry, wanted, dry_run).go_through()
+        yield from _seen_from(root, tree, _RunRepair(tree, paths, entry, wanted, dry_run).go_through())
     if progress is not None:
         progress(len(runs), len(runs))
+
+
+def _seen_from(root: str, tree: Tree, repairs: Iterable[Repair]) -> Iterator[Repair]:
+    return (one._replace(finding=seen_from(root, tree.root, one.finding)) for one in repairs)
 
 
 def _list_runs(root: str) -> List[Tuple[RunPaths, Entry]]:
