@@ -14,6 +14,7 @@ from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.reading.search import list_run_metadata
 from mini_mlflow.run import Run
+from mini_mlflow.tracker_amending import AmendingMethods
 from mini_mlflow.tracker_artifacts import ArtifactReadingMethods
 from mini_mlflow.tracker_experiments import ExperimentMethods
 from mini_mlflow.tracker_search import SearchMethods
@@ -21,7 +22,7 @@ from mini_mlflow.tracker_trash import TrashMethods
 from mini_mlflow.writing.run_state import not_found
 
 
-class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods, ArtifactReadingMethods):
+class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods, AmendingMethods, ArtifactReadingMethods):
     """Starts runs in one tree and reads them back. Safe to share between threads; pickles.
 
     ``with tracker as run`` starts a run and ends it, again and again, from many threads at once: a tracker keeps no
