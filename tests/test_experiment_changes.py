@@ -330,6 +330,30 @@ def test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back(
     run.end()
 
 
+@needs_fork
+def test_run_that_is_restored_while_its_experiment_is_deleted_is_put_back(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = install(monkeypatch)
+    refused = []
+    for at in range(1, MOST_STEPS):
+        tracker = ExperimentTracker(runs_dir=os.path.join(folder, str(at)), lock_timeout_s=0.05)
+        make_runs(tracker, tracker.create_experiment("a"), "r")
+        tracker.delete_run("r", 1)
+        with disk.armed(call_before(deleting(tracker)), at):
+            try:
+                tracker.restore_run("r", 1)
+            except ExperimentDeletedError:
+                refused.append(disk.steps[at - 1])
+                assert os.path.isdir(os.path.join(tracker.runs_dir, ".trash", "1", "r")), "deleted before step %d" % at
+                assert verify(tracker.runs_dir) == []
+        if disk.struck is None:
+            break
+        assert deleted_runs(tracker) == {(1, "r")}
+    # Also when the run had found its experiment active, and was about to be moved.
+    assert "replace" in refused
+
+
 def deleting(tracker: ExperimentTracker) -> Any:
     return lambda: in_child(lambda: tracker.delete_experiment(1))
 

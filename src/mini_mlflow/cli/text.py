@@ -1,10 +1,10 @@
-"""Text as a terminal may be given it: printable (`reading.printable`), and of a known width."""
+"""Text as a terminal may be given it: printable (`formats.printable`), and of a known width."""
 
 from __future__ import annotations
 
 import unicodedata
 
-from mini_mlflow.reading.printable import printable
+from mini_mlflow.formats.printable import printable
 
 __all__ = ["cut", "pad", "printable", "width_of"]
 

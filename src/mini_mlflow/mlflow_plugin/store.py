@@ -17,10 +17,23 @@ from mlflow.utils.uri import resolve_uri_if_local
 
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
+from mini_mlflow.mlflow_plugin.experiments import Misses
+from mini_mlflow.mlflow_plugin.garbage import GarbageMethods
+from mini_mlflow.mlflow_plugin.histories import HistoryMethods
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, default_artifact_root, root_of
+from mini_mlflow.mlflow_plugin.run_cache import RunCache
+from mini_mlflow.mlflow_plugin.run_handles import RunHandles
+from mini_mlflow.mlflow_plugin.runs import RunMethods
+from mini_mlflow.mlflow_plugin.searching import SearchMethods
 
 
-class MiniMlflowStore(AbstractStore):  # type: ignore[misc]
+class MiniMlflowStore(
+    RunMethods,
+    HistoryMethods,
+    SearchMethods,
+    GarbageMethods,
+    AbstractStore,  # type: ignore[misc]
+):
     """The runs and experiments of a tree, as MLflow asks for them.
 
     Attributes:
@@ -36,6 +49,9 @@ class MiniMlflowStore(AbstractStore):  # type: ignore[misc]
         self.root = resolve_root(root)
         self.settings = resolve_settings()
         self.is_server = is_server
+        self.handles = RunHandles(self.root, self.settings, is_server)
+        self.cache = RunCache(self.root)
+        self.misses = Misses()
         self.artifact_root_uri = (
             str(resolve_uri_if_local(artifact_root_uri)) if artifact_root_uri else default_artifact_root(self.root)
         )

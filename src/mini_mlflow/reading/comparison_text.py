@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from mini_mlflow.reading.printable import printable
+from mini_mlflow.formats.printable import printable
 
 _WIDEST = 28
 _ID_CHARACTERS = 12
