@@ -21,13 +21,22 @@ from mini_mlflow.mlflow_plugin.experiments import Misses
 from mini_mlflow.mlflow_plugin.garbage import GarbageMethods
 from mini_mlflow.mlflow_plugin.histories import HistoryMethods
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, default_artifact_root, root_of
+from mini_mlflow.mlflow_plugin.logged_model_search import LoggedModelSearch
 from mini_mlflow.mlflow_plugin.run_cache import RunCache
 from mini_mlflow.mlflow_plugin.run_handles import RunHandles
+from mini_mlflow.mlflow_plugin.run_models import RunModelMethods
 from mini_mlflow.mlflow_plugin.runs import RunMethods
 from mini_mlflow.mlflow_plugin.searching import SearchMethods
+from mini_mlflow.mlflow_plugin.trace_search import TraceSearch
+from mini_mlflow.mlflow_plugin.traces_v2 import TraceMethodsV2
 
 
 class MiniMlflowStore(
+    # Before the runs: it has what they leave open about the metrics of logged models.
+    RunModelMethods,
+    LoggedModelSearch,
+    TraceSearch,
+    TraceMethodsV2,
     RunMethods,
     HistoryMethods,
     SearchMethods,
