@@ -5,6 +5,7 @@ Nothing here is imported where MLflow is not installed: a test that uses it skip
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from typing import Any, Callable, Dict, List, NamedTuple
@@ -21,6 +22,7 @@ with warnings.catch_warnings():
     from mlflow.store.db.utils import _get_latest_schema_revision
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from faults import Step, fail
 from mini_mlflow.mlflow_plugin import open_store
 
 
@@ -62,6 +64,14 @@ def _make_referable(table: Any) -> None:
         target = columns[0].table
         if {column.name for column in target.primary_key} != {column.name for column in columns}:
             sqlalchemy.UniqueConstraint(*columns)
+
+
+def full(step: Step) -> Any:
+    """On a full disk, what takes space fails; reading, renaming and removing go on."""
+    takes_space = step.name in ("write", "mkdir", "makedirs") or (
+        step.name == "open" and bool(step.arguments[1] & os.O_CREAT)
+    )
+    return fail(errno.ENOSPC)(step) if takes_space else step.carry_out()
 
 
 class Ids:

@@ -19,7 +19,10 @@ from mlflow.entities import (
     LoggedModelStatus,
     LoggedModelTag,
     Metric,
+    TraceInfo,
 )
+from mlflow.entities.trace_location import TraceLocation
+from mlflow.entities.trace_state import TraceState
 from mlflow.exceptions import MlflowException
 
 from concurrency import Children, in_child, run_together
@@ -28,7 +31,7 @@ from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
 from mini_mlflow.mlflow_plugin import open_store
 from mini_mlflow.upkeep import verify
-from mlflow_pairs import Ids, Stores, code_of, open_stores, show_model
+from mlflow_pairs import Ids, Stores, code_of, full, open_stores, show_model
 
 # What MLflow and its dependencies warn of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -347,6 +350,24 @@ def test_models_are_gone_for_good_from_wherever_they_stand(stores: Stores) -> No
     assert list_folder(os.path.join(inner_trees(ours.root)[0], ".trash", "0")) == []
 
 
+def test_experiment_that_is_gone_for_good_takes_its_models_and_traces_along(stores: Stores) -> None:
+    ours = stores.ours
+    experiment_id = ours.create_experiment("gone")
+    kept = ours.create_logged_model("0", "kept").model_id
+    gone = [ours.create_logged_model(experiment_id, "gone").model_id for _ in range(2)]
+    ours.delete_logged_model(gone[0])
+    location = TraceLocation.from_experiment_id(experiment_id)
+    ours.start_trace(TraceInfo("tr-1", location, request_time=1, state=TraceState.OK))
+    assert code_of(lambda: ours._hard_delete_experiment(experiment_id)) == "RESOURCE_DOES_NOT_EXIST"
+    ours.delete_experiment(experiment_id)
+    assert ours.get_logged_model(gone[1]).name == "gone"
+    ours._hard_delete_experiment(experiment_id)
+    for model_id in gone:
+        assert code_of(lambda: ours.get_logged_model(model_id, allow_deleted=True)) == "RESOURCE_DOES_NOT_EXIST"  # noqa: B023
+    assert ours.batch_get_trace_infos(["tr-1"]) == []
+    assert ours.get_logged_model(kept).name == "kept"
+
+
 def test_native_search_is_not_disturbed_by_models(stores: Stores) -> None:
     from mini_mlflow import ExperimentTracker
 
@@ -453,3 +474,29 @@ def test_killed_at_any_step_a_change_of_models_is_whole_or_not_there(
             break
     assert before in seen
     assert status == 0
+
+
+@pytest.mark.parametrize("change", [create, finalize, change_tags, remove], ids=lambda change: change.__name__)
+def test_full_disk_at_any_step_of_a_change_of_models_is_told_or_does_not_matter(
+    change: Callable[[Any, str], None], folder: str, monkeypatch: pytest.MonkeyPatch, stride: int
+) -> None:
+    disk = install(monkeypatch)
+    prepared, whole = (os.path.join(folder, name) for name in ("prepared", "whole"))
+    model_id = open_store(prepared).create_logged_model("0", "old", None, tags(a="1")).model_id
+    before = see(shutil.copytree(prepared, whole))
+    change(open_store(whole), model_id)
+    after = see(whole)
+    refused = 0
+    for at in range(1, MOST_STEPS, stride):
+        root = shutil.copytree(prepared, os.path.join(folder, str(at)))
+        store = open_store(root)
+        with disk.armed(full, at, lasting=True):
+            code = code_of(lambda: change(store, model_id))  # noqa: B023
+        assert code in (None, "INTERNAL_ERROR")
+        assert see(root) == (after if code is None else before), "full at step %d" % at
+        refused += code is not None
+        if disk.struck is None:
+            break
+        # With space again, all goes on.
+        change_tags(open_store(root), open_store(root).create_logged_model("0", "next").model_id)
+    assert refused

@@ -26,7 +26,7 @@ from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
 from mini_mlflow.mlflow_plugin import open_store
 from mini_mlflow.upkeep import verify
-from mlflow_pairs import Ids, Stores, code_of, open_stores, show_assessment, show_trace
+from mlflow_pairs import Ids, Stores, code_of, full, open_stores, show_assessment, show_trace
 
 VERSION = tuple(map(int, mlflow.__version__.split(".")[:2]))
 HUMAN = AssessmentSource(source_type="HUMAN", source_id="somebody")
@@ -534,3 +534,34 @@ def change_again(store: Any, change: Callable[[Any, str], None], shared: str) ->
     if change is start_new and store.batch_get_trace_infos(["tr-1"]):
         return
     change(store, shared)
+
+
+@pytest.mark.parametrize(
+    "change", [start_new, start_known, override, delete_tag, remove], ids=lambda change: change.__name__
+)
+def test_full_disk_at_any_step_of_a_change_of_traces_is_told_or_does_not_matter(
+    change: Callable[[Any, str], None], folder: str, monkeypatch: pytest.MonkeyPatch, stride: int
+) -> None:
+    disk = install(monkeypatch)
+    prepared, whole = (os.path.join(folder, name) for name in ("prepared", "whole"))
+    store, shared = prepare_sharing(prepared)
+    store.set_trace_tag("tr-0", "old", "x")
+    before = see(shutil.copytree(prepared, whole))
+    change(open_store(whole), shared)
+    after = see(whole)
+    refused = 0
+    for at in range(1, MOST_STEPS, stride):
+        root = shutil.copytree(prepared, os.path.join(folder, str(at)))
+        store = open_store(root)
+        with disk.armed(full, at, lasting=True):
+            code = code_of(lambda: change(store, shared))  # noqa: B023
+        assert code in (None, "INTERNAL_ERROR")
+        shown = see(root)
+        # Deleted is deleted, also where what is left of it cannot be removed.
+        assert shown == (after if code is None else before) or (change is remove and shown == after)
+        refused += code is not None
+        if disk.struck is None:
+            break
+        change_again(open_store(root), change, shared)
+        assert see(root) == after, "full at step %d" % at
+    assert refused

@@ -26,11 +26,11 @@ from mini_mlflow.errors import (
     RunNotFoundError,
 )
 from mini_mlflow.formats.mlflow_records import MODEL, TRACE, to_fields
-from mini_mlflow.reading.addresses import list_experiment_ids
+from mini_mlflow.reading.addresses import iter_addresses, list_experiment_ids
 from mini_mlflow.reading.found_run import FoundRun
 from mini_mlflow.reading.run_view import RunView, read_run
 from mini_mlflow.reading.search import iter_runs
-from mini_mlflow.reading.trash import has_lain, list_deleted
+from mini_mlflow.reading.trash import find_deleted, has_lain, list_deleted
 from mini_mlflow.writing import lifecycle, trash
 from mini_mlflow.writing.amending import amend_at
 from mini_mlflow.writing.operations import Submission
@@ -138,7 +138,11 @@ class InnerTree:
 
     def find_deleted(self, item_id: str) -> Optional[DeletedRun]:
         """The one of that id in the trash; None if there is none."""
-        return next((one for one in list_deleted(self.root) if one.run_id == quote_key(item_id)), None)
+        try:
+            addresses = [self.address(number, item_id) for number in list_experiment_ids(self.root)]
+        except InvalidKeyError:
+            return None
+        return next((one for one in map(find_deleted, addresses) if one is not None), None)
 
     def delete(self, address: RunAddress) -> bool:
         """True if it lies in the trash now; False if somebody else has deleted it."""
@@ -147,6 +151,12 @@ class InnerTree:
         except RunNotFoundError:
             return False
         return True
+
+    def empty(self, experiment_id: int) -> None:
+        """All of the experiment are gone for good, those in the trash too."""
+        for address in iter_addresses(self.root, experiment_id):
+            self.delete(address)
+        self.remove(list_deleted(self.root, experiment_id))
 
     def remove(self, deleted: Iterable[DeletedRun]) -> None:
         """Those are gone for good."""

@@ -18,8 +18,8 @@ from mlflow.utils.uri import resolve_uri_if_local
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
 from mini_mlflow.mlflow_plugin.experiments import Misses
-from mini_mlflow.mlflow_plugin.garbage import GarbageMethods
 from mini_mlflow.mlflow_plugin.histories import HistoryMethods
+from mini_mlflow.mlflow_plugin.inner_garbage import InnerGarbageMethods
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, default_artifact_root, root_of
 from mini_mlflow.mlflow_plugin.logged_model_search import LoggedModelSearch
 from mini_mlflow.mlflow_plugin.run_cache import RunCache
@@ -40,7 +40,7 @@ class MiniMlflowStore(
     RunMethods,
     HistoryMethods,
     SearchMethods,
-    GarbageMethods,
+    InnerGarbageMethods,
     AbstractStore,  # type: ignore[misc]
 ):
     """The runs and experiments of a tree, as MLflow asks for them.
