@@ -35,12 +35,17 @@ def _template() -> str:
     return path
 
 
+def copy_database(folder: str) -> str:
+    """The path of a database of MLflow's in the folder, which is made, with nothing in it."""
+    os.makedirs(folder, exist_ok=True)
+    return str(shutil.copy(_template(), os.path.join(folder, "mlflow.db")))
+
+
 def open_sql_store(folder: str) -> Any:
     """MLflow's SQL store on a fresh file in the folder."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    path = os.path.join(folder, "mlflow.db")
-    shutil.copy(_template(), path)
+    path = copy_database(folder)
     return SqlAlchemyStore("sqlite:///" + path, "file://" + os.path.join(folder, "artifacts"))
 
 

@@ -21,7 +21,7 @@ from mlflow.utils.name_utils import _generate_random_name
 
 from mini_mlflow.disk.keys import new_run_id
 from mini_mlflow.entities import ACTIVE, END_STATUSES, RUNNING, RunAddress
-from mini_mlflow.errors import RunDeletedError, RunEndedError
+from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError
 from mini_mlflow.formats.times import LIMIT_MS, ms_to_iso
 from mini_mlflow.mlflow_plugin.batches import BatchMethods
 from mini_mlflow.mlflow_plugin.experiments import ExperimentMethods
@@ -71,7 +71,17 @@ class RunMethods(BatchMethods, ExperimentMethods):
         )
         address = RunAddress(self.root, experiment.experiment_id, new_run_id())
         run = self.handles.start(address, request)
-        run.submit(batch_submission(tags=texts))
+        try:
+            run.submit(batch_submission(tags=texts))
+        except BaseException:
+            # Half a run is none: nobody has its id yet.
+            self.handles.forget(address.run_id)
+            try:
+                lifecycle.take_back(run)
+            except (OSError, MiniMlflowError):
+                # The first error is the one to tell.
+                pass
+            raise
         return self.get_run(address.run_id)
 
     def _origin(self, tags: Mapping[str, str]) -> Dict[str, Any]:
