@@ -126,7 +126,7 @@ def test_shared_run_keeps_every_point_of_every_process(tmp_path: Path) -> None:
 
 
 def test_mlflow_autolog_finds_its_runs_with_both_libraries(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    if not request.config.getoption("--mlflow-long", default=False):
+    if not request.config.getoption("--mlflow-long"):
         pytest.skip("takes a dozen seconds: --mlflow-long")
     pytest.importorskip("mlflow")
     pytest.importorskip("sklearn")

@@ -440,7 +440,7 @@ def see(root: str) -> List[Any]:
 @pytest.fixture
 def stride(request: pytest.FixtureRequest) -> int:
     """Of the steps at which a process may be killed, every so many are tried; all of them with --mlflow-long."""
-    return 1 if request.config.getoption("--mlflow-long", default=False) else 7
+    return 1 if request.config.getoption("--mlflow-long") else 7
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
@@ -19,6 +20,7 @@ from mini_mlflow import ExperimentTracker
 from mini_mlflow.mlflow_plugin import build_tracking_store
 from mini_mlflow.upkeep import verify
 from mlflow_pairs import Ids, make_tables, show_model, show_trace
+from mlflow_processes import started_server
 
 # What MLflow and its dependencies warn of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -214,3 +216,20 @@ def test_traces_of_the_fluent_api_tell_the_same_through_both(uris: Tuple[str, st
     ours, theirs = (show_tracing(uri) for uri in uris)
     assert ours == theirs
     assert verify(uris[0].partition(":")[2]) == []
+
+
+# -- servers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mlflow_long
+@pytest.mark.timeout(400)
+def test_servers_over_both_tell_the_same_of_models_and_traces(uris: Tuple[str, str], tmp_path: Path) -> None:
+    seen = []
+    for name, uri in (("ours", "mini-mlflow:./tree"), ("theirs", "sqlite:///mlflow.db")):
+        (tmp_path / name).mkdir()
+        make_tables(str(tmp_path / name / "mlflow.db"))
+        with started_server(uri, tmp_path / name) as server:
+            seen.append([show_training(server.url), show_tracing(server.url)])
+        mlflow.tracing.reset()
+    assert seen[0] == seen[1]
+    assert verify(str(tmp_path / "ours" / "tree")) == []
