@@ -123,6 +123,11 @@ class RunHandles:
         self._keep(run)
         return run
 
+    def if_open(self, run_id: str) -> Optional[OpenRun]:
+        """The run, if it is open here, so far as this process knows; None if not."""
+        run = self._open.get(run_id)
+        return None if run is None or run.ended else run
+
     def open(self, run_id: str) -> OpenRun:
         """The run, for logging. One that has ended comes as that (``ended``), and is opened anew each time.
 
@@ -130,8 +135,8 @@ class RunHandles:
             MlflowException: there is no such run, or it is deleted.
             DamagedFileError, OSError: as `lifecycle.start`.
         """
-        run = self._open.get(run_id)
-        if run is not None and not run.ended:
+        run = self.if_open(run_id)
+        if run is not None:
             return run
         standing = self.find(run_id)
         if standing.is_deleted:
