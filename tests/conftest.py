@@ -16,7 +16,7 @@ from tree_check import find_trees
 from whole_tree import check_whole_tree
 
 # A test function with more variants than this counts as an enumeration.
-MOST_IN_FULL = 8
+MOST_IN_FULL = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,10 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="let test_model.py search N new examples; by default it runs the same few",
     )
-    parser.addoption("--mlflow-long", action="store_true", help="also what takes long in the tests that need MLflow")
+    parser.addoption("--mlflow-long", action="store_true", help="also the tests that start MLflow's own servers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    if not config.getoption("--mlflow-long"):
+        for item in items:
+            if item.get_closest_marker("mlflow_long") is not None:
+                item.add_marker(pytest.mark.skip(reason="starts servers of MLflow's: --mlflow-long"))
     one_in = config.getoption("--one-in")
     if one_in <= 1:
         return
@@ -51,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
 
 
 def _thin(family: List[pytest.Item], one_in: int, first: int) -> List[pytest.Item]:
-    return family if len(family) <= MOST_IN_FULL else family[first::one_in]
+    return family if len(family) <= MOST_IN_FULL else family[first % len(family) :: one_in]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "program: tests a program or a text beside the library, which differs on no Python"
     )
     config.addinivalue_line("markers", "long: takes seconds; left out on the Pythons between the oldest and the newest")
+    config.addinivalue_line("markers", "mlflow_long: starts MLflow's servers; for --mlflow-long")
     config.addinivalue_line("markers", "damaged_tree: the test damages its tree on purpose, which is not checked then")
     config.addinivalue_line("markers", "leaves(rule, ...): what the tree may break at the end, as upkeep.verify tells")
 

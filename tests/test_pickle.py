@@ -206,8 +206,10 @@ ERRORS = [
     errors.RunDeletedError("Cannot log"),
     errors.RunExistsError(17, "A run 'r' stands there", "/tree/0/r"),
     errors.ExperimentExistsError(17, "taken", "/tree"),
+    errors.ExperimentDeletedError("restore it"),
     errors.ExperimentNotFoundError(2, "not found", "/tree/7"),
     errors.TreeBusyError("in the middle"),
+    errors.TagNotFoundError("there is no tag 'stage'"),
     errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),
 ]
 
@@ -230,4 +232,4 @@ def test_every_error_is_tested_here() -> None:
     ]
     assert {type(error) for error in ERRORS} == set(own)
     for error in own:
-        assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError, ImportError))
+        assert issubclass(error, (ValueError, TypeError, RuntimeError, LookupError, OSError, ImportError))

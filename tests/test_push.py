@@ -251,6 +251,18 @@ def test_points_are_compared_where_others_stand_than_were_sent(server: FakeServe
     assert [point.step for point in server.run_of("r")["metrics"]["loss"]] == [0, 1, 2, 9]
 
 
+def test_tag_that_was_deleted_here_is_deleted_there(server: FakeServer, runs_dir: str) -> None:
+    """If a push has sent it: what somebody has set there is left alone."""
+    run = Run("r", runs_dir=runs_dir)
+    run.set_tags({"stage": "early", "team": "a"})
+    go(server, runs_dir)
+    server.run_of("r")["tags"]["theirs"] = "x"
+    run._submit(batch_submission(deleted_tags=["stage"]))
+    go(server, runs_dir)
+    tags = server.run_of("r")["tags"]
+    assert ("stage" in tags, tags["team"], tags["theirs"]) == (False, "a", "x")
+
+
 def test_changed_param_is_told_and_kept(server: FakeServer, runs_dir: str) -> None:
     """The last write wins here; a server lets no param be changed."""
     run = Run("r", runs_dir=runs_dir)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Dict, Iterator, List, Optional, Set
 
 import yaml
 
@@ -212,10 +212,25 @@ def _check_metric(path: str) -> Dict[str, Any]:
         for name, wanted in (("min", min(numbers, default=None)), ("max", max(numbers, default=None))):
             told = document[name]
             _expect(told == wanted or (told is not None and float(told) == wanted), path, "is wrong about its", name)
+    latest = _named_latest(shown)
+    told = _check_point(document["latest"], path) if "latest" in document else None
+    _expect(repr(told) == repr(latest), path, "names another latest point than it has:", told, latest)
     with open(path, "rb") as file:
         first_line = file.readline()
     _expect(first_line.endswith(b'"points": [\n'), path, "is not laid out by lines")
     return document
+
+
+def _named_latest(shown: List[List[Any]]) -> Optional[List[Any]]:
+    """The point of the highest step, then time, then value (NaN as 0), the first of several; None if it is the last."""
+    latest = None
+    for point in shown:
+        order = [
+            (step, time_ms, 0.0 if math.isnan(value) else value) for step, value, time_ms in (point, latest or point)
+        ]
+        if latest is None or order[0] > order[1]:
+            latest = point
+    return None if not shown or repr(latest) == repr(shown[-1]) else latest
 
 
 def _visible(points: List[List[Any]], rewinds: List[List[int]]) -> List[List[Any]]:
@@ -269,15 +284,21 @@ def _check_end(folder: str, meta: Dict[str, Any], documents: Dict[str, Dict[str,
     _expect(snapshot["metadata"].get("status") in ENDED, path, "is of a run that has not ended")
     _expect(snapshot["metadata"] == meta or (leftovers and not ended), path, "disagrees with meta.yaml")
     for kind in ("params", "tags"):
-        values = {key: document["value"] for key, document in documents[kind].items()}
+        shown = {key: document for key, document in documents[kind].items() if not _is_deleted(document, kind)}
+        values = {key: document["value"] for key, document in shown.items()}
         _expect(snapshot[kind] == values, path, "disagrees with the documents of", kind)
-        _check_marks(path, kind, snapshot["nonfinite"], documents[kind])
+        _check_marks(path, kind, snapshot["nonfinite"], shown)
     metrics = {key: one for key, one in documents["metrics"].items() if one.get("hidden", -1) != one.get("count")}
     _expect(set(snapshot["metrics"]) == set(metrics), path, "holds other metrics than the documents")
     for key, summary in snapshot["metrics"].items():
         for name in ("value", "step", "count", "min", "max", "hidden"):
             if name in metrics[key]:
                 _expect(summary[name] == metrics[key][name], path, "disagrees about", key, name)
+        _expect(summary.get("latest") == metrics[key].get("latest"), path, "disagrees about the latest point of", key)
+
+
+def _is_deleted(document: Dict[str, Any], kind: str) -> bool:
+    return kind == "tags" and document["value"] is None and document.get("nonfinite") == "deleted"
 
 
 def _check_marks(path: str, kind: str, marks: Dict[str, Any], documents: Dict[str, Any]) -> None:

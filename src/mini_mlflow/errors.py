@@ -91,12 +91,24 @@ class ExperimentExistsError(MiniMlflowError, FileExistsError, ValueError):
     """The tree has an experiment of that name; nothing was made."""
 
 
+class ExperimentDeletedError(MiniMlflowError, ValueError, LookupError):
+    """The experiment is deleted; nothing was changed. `restore_experiment` brings it back, with its runs."""
+
+
 class TreeBusyError(MiniMlflowError, RuntimeError):
     """A signal handler wants what the code that it interrupted is in the middle of; nothing was changed."""
 
 
 class ArtifactNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
     """The run has no such artifact."""
+
+
+class TagNotFoundError(MiniMlflowError, KeyError):
+    """The run has no such tag; nothing was changed."""
+
+    def __str__(self) -> str:
+        # KeyError shows its argument as repr() does.
+        return str(self.args[0])
 
 
 class LockTimeout(MiniMlflowError, TimeoutError):

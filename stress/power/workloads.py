@@ -170,6 +170,32 @@ def rewinds(diary: Diary, dice: random.Random) -> None:
     diary.end("KILLED")
 
 
+def amendments(diary: Diary, dice: random.Random) -> None:
+    """Tags deleted in the log, in documents, before an end; a run amended after its end, with a kill and a refusal."""
+    diary.start()
+    for key in ("kept", "early", "late", "end"):
+        diary.tag(key, "old")
+    diary.metrics("loss", "single")
+    diary.delete_tag("early")
+    diary.flush()
+    diary.delete_tag("late")
+    diary.metrics("loss")
+    diary.tag("early", "again")
+    diary.delete_tag("end")
+    diary.end()
+    diary.amend("loss", "new", kept="new")
+    diary.amend(deleted=["kept", "early"], added=[1])
+    diary.failing(lambda: diary.amend("loss", kept="refused"), "fsync", "log")
+    diary.amend("single", late="back")
+    diary.killed_during(lambda: diary.amend("loss", added=2, deleted=["late"]), at=dice.randrange(1, 60))
+    diary.switch_to(SimulatedProcess(pid=1002))
+    diary.amend("loss", last=1)
+    diary.start()
+    diary.metrics("loss", "new")
+    diary.delete_tag("last")
+    diary.end()
+
+
 def artifacts(diary: Diary, dice: random.Random) -> None:
     """Files and folders, new, replaced and merged, of two processes; kills, an end, a resume, and one after the end."""
     first, second = diary.process, SimulatedProcess(pid=1002)
@@ -202,7 +228,7 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.start()
     diary.params(lr=0.1)
     diary.metrics("loss", "acc")
-    diary.experiment("before")
+    diary.experiment(1, "before")
     diary.delete()
     diary.restore()
     diary.metrics("loss")
@@ -220,7 +246,7 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.metrics("loss", "acc")
     diary.end("KILLED")
     diary.delete()
-    diary.experiment("after")
+    diary.experiment(2, "after")
     third = SimulatedProcess(pid=1003)
     diary.switch_to(third)
     diary.killed_during(diary.restore, at=dice.randrange(1, 20))
@@ -230,6 +256,33 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.bring_back()
     diary.delete()
     diary.gc()
+
+
+def experiments(diary: Diary, dice: random.Random) -> None:
+    """Experiments with a run are renamed, deleted and restored, also by a process that is killed and on a failing disk;
+    one is removed for good."""
+    second = SimulatedProcess(pid=1002)
+    diary.start()
+    diary.end()
+    diary.experiment(1, "a")
+    diary.live_in(1)
+    diary.rename(1, "b")
+    diary.delete_experiment(1, "b")
+    diary.restore_experiment(1, "b")
+    diary.failing(lambda: diary.rename(1, "c"), "fsync", "1")
+    diary.killed_during(lambda: diary.delete_experiment(1, "b"), at=dice.randrange(1, 40))
+    diary.switch_to(second)
+    diary.delete_experiment(1, "b")
+    diary.experiment(2, "d")
+    diary.delete_experiment(2, "d")
+    diary.gc_experiment(2)
+    diary.killed_during(lambda: diary.restore_experiment(1, "b"), at=dice.randrange(1, 30))
+    diary.switch_to(SimulatedProcess(pid=1003))
+    diary.delete_experiment(1, "b")
+    diary.restore_experiment(1, "b")
+    diary.start()
+    diary.metrics("loss")
+    diary.end()
 
 
 def anything(diary: Diary, dice: random.Random) -> None:
@@ -282,8 +335,10 @@ WORKLOADS: Dict[str, Workload] = {
         failing_disk,
         artifacts,
         births_and_deletions,
+        experiments,
         anything,
         rewinds,
+        amendments,
     )
 }
 

@@ -346,12 +346,37 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 _ARTIFACTS,
-                "        yield staging.content\n",
-                "        atomic.create_folder(run.paths.artifacts)\n        yield run.paths.artifacts\n"
-                "        atomic.create_folder(staging.content)\n",
+                "        yield staging\n",
+                "        content, staging.content = staging.content, run.paths.artifacts\n        yield staging\n"
+                "        staging.content = content\n        atomic.create_folder(staging.content)\n",
             ),
         ),
         Fails("tests/test_crash_steps.py::test_killed_at_any_step_leaves_before_or_after_and_lets_the_next_writer_in"),
+    ),
+    Mechanism(
+        "folders to stage in are made one by one",
+        (
+            Edit(
+                "writing/staging.py",
+                "        path = self.content\n        atomic.create_folder(path)\n",
+                "        path = self.content\n        atomic.create_folders(path)\n",
+            ),
+        ),
+        Fails("tests/test_artifacts.py::test_run_that_is_deleted_meanwhile_refuses_at_any_step_and_stays_whole[False]"),
+    ),
+    Mechanism(
+        "number in meta.yaml tells readers where no log does",
+        (
+            Edit(
+                "reading/run_view.py",
+                "numbers[-1] if numbers else _last_commit(metadata)\n",
+                "numbers[-1] if numbers else float('inf')\n",
+            ),
+        ),
+        Fails(
+            "tests/test_reading.py::"
+            "test_commit_and_end_between_any_two_steps_of_a_reader_show_together_or_not_at_all[1-True]"
+        ),
     ),
     Mechanism(
         "exchange of a merged folder",
@@ -432,13 +457,69 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_rebirth.py::test_handle_of_the_former_run_loses_nothing_of_the_new_one"),
     ),
     Mechanism(
+        "params are checked under the hold that sets them",
+        (
+            Edit(
+                "writing/amending.py",
+                "        run.group.run_alone(lambda: _amend(run, change, nested, ended_too))\n",
+                "        found = run.group.run_alone(lambda: read_state(run.paths, run.files.seen) and "
+                '(run.files.forget(), read_current(run.files, "params", change.keys("params")))[1])\n'
+                "        change.check and change.check(found)\n"
+                "        run.group.run_alone(lambda: _amend(run, change._replace(check=None), nested, ended_too))\n",
+            ),
+        ),
+        Fails("tests/test_amending.py::test_nobody_sets_a_param_between_its_check_and_its_setting"),
+    ),
+    Mechanism(
+        "a log before the snapshot of an ended run goes",
+        (Edit("writing/ended_runs.py", "            atomic.create_folder(paths.log)\n", ""),),
+        Fails(
+            "tests/test_amending.py::test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_killed"
+        ),
+    ),
+    Mechanism(
+        "second look for a snapshot by a reader",
+        (
+            Edit(
+                "reading/run_view.py", "        snapshot = read_late_snapshot(standing)\n", "        snapshot = None\n"
+            ),
+        ),
+        Fails("tests/test_crash_steps.py::test_writer_between_any_two_looks_of_a_reader_shows_before_or_after"),
+    ),
+    Mechanism(
         "lock of the tree",
         (
             Edit(
-                "writing/experiments.py", "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n", "    if True:\n"
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        found = find()\n",
+                "    if True:\n        found = find()\n",
             ),
         ),
         Breaks("births_and_deletions", ("one_experiment_a_name", "readers_see_no_error")),
+    ),
+    Mechanism(
+        "looking twice for the deletion of an experiment",
+        (
+            Edit(
+                "writing/lifecycle.py",
+                "        refuse_deleted(*paths.address[:2])\n        run.files.note_creation(data, meta)\n",
+                "        run.files.note_creation(data, meta)\n",
+            ),
+        ),
+        Fails(
+            "tests/test_experiment_changes.py::test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back"
+        ),
+    ),
+    Mechanism(
+        "lock of the tree, for changes of experiments",
+        (
+            Edit(
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        return change_alone(",
+                "    if True:\n        return change_alone(",
+            ),
+        ),
+        Fails("tests/test_experiment_changes.py::test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing"),
     ),
     *UPKEEP,
 )

@@ -4,13 +4,15 @@
 
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
-    ├── .locks/tree.lock   gc.lock
+    ├── .locks/tree.lock   gc.lock   registry.lock
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
-    ├── .mlflow/models/…   .mlflow/traces/…         trees like this one, of MLflow's logged models and of its traces
+    ├── .mlflow/models/…   traces/…                 trees of the same kind, of MLflow's logged models and traces
     ├── .mlflow/push/<target>.lock   <target>/<experiment_id>/<run_id>.json
+    ├── registry.db                                 MLflow's own registry, which is a database of its own
     └── <experiment_id>/
         ├── experiment.yaml
+        ├── models/…   traces/…                     what MLflow keeps as artifacts beside those of runs
         └── <run_id>/
             ├── meta.yaml   snapshot.json
             ├── params/<key>.json   tags/<key>.json
@@ -38,14 +40,15 @@ TAGS = "tags"
 ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 TRASH = ".trash"
-#: What MLflow knows beside runs stands in small trees of this folder, under the names below.
-SMALL_TREES = ".mlflow"
+EXPERIMENT = "experiment.yaml"
+DELETION = "deleted.json"
+TREE_LOCK, GC_LOCK, REGISTRY_LOCK = "tree.lock", "gc.lock", "registry.lock"
+#: Where what MLflow keeps beside runs stands as runs, each kind in a whole tree of its own.
+MLFLOW = ".mlflow"
 MODELS, TRACES = "models", "traces"
 #: What is known of the servers that runs were pushed to stands there too.
 PUSHES = "push"
-EXPERIMENT = "experiment.yaml"
-DELETION = "deleted.json"
-TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
+REGISTRY = ("registry.db", "registry.db-journal", "registry.db-wal", "registry.db-shm")
 #: What a repair has moved out of the way, and the originals of what it has replaced.
 QUARANTINE = ".quarantine"
 #: How the folders begin in which `upkeep.doctor` tries a file system out.
@@ -74,14 +77,14 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
     return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
 
 
-def small_root(root: str, kind: str) -> str:
-    """The root of the small tree of a kind, `MODELS` or `TRACES`."""
-    return os.path.join(root, SMALL_TREES, kind)
+def inner_trees(root: str) -> Tuple[str, str]:
+    """The trees within the tree: of MLflow's logged models, and of its traces. They need not be there."""
+    return os.path.join(root, MLFLOW, MODELS), os.path.join(root, MLFLOW, TRACES)
 
 
 def pushes_folder(root: str) -> str:
-    """Where a push remembers what servers have; it stands beside the small trees."""
-    return os.path.join(root, SMALL_TREES, PUSHES)
+    """Where a push remembers what servers have; it stands beside the inner trees."""
+    return os.path.join(root, MLFLOW, PUSHES)
 
 
 class RunPaths(NamedTuple):

@@ -97,8 +97,7 @@ class ServerIndex:
         """The URI below which MLflow keeps the artifacts of the experiment's runs; None: in the tree, with the runs."""
         if experiment_id not in self._locations:
             here = read_experiment(self._root, experiment_id)
-            # A tree of a version that knows of no other place has none.
-            location: Optional[str] = getattr(here, "artifact_location", None)
+            location = None if here is None else here.artifact_location
             folder = None if location is None else local_folder(location)
             same = folder is not None and os.path.realpath(folder) == os.path.realpath(
                 experiment_folder(self._root, experiment_id)
@@ -110,13 +109,13 @@ class ServerIndex:
         """The run of the server, as it stands now; None if there is none."""
         key = source.run.address[1:]
         known = self._ids.get(key)
-        found = self._server.get_run(known) if known is not None else None
+        found: Optional[ServerRun] = self._server.get_run(known) if known is not None else None
         if found is None:
             candidates = [run for run in self._candidates(source) if _fits(run, source)]
             if len(candidates) > 1:
                 problem = "%d runs of the server say that they are this one" % len(candidates)
                 fitting.note("run", source.run.run_id, problem, CHANGED, "the first is used")
-            found = min(candidates, key=_rank, default=None)
+            found = min(candidates, key=_rank) if candidates else None
         if found is not None:
             self._ids[key] = found.run_id
         return found

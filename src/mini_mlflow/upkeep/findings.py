@@ -60,6 +60,10 @@ _RULES: Dict[str, Tuple[str, str]] = {
     # Histories
     "wrong-count": (DAMAGE, "The count of a metric is that of its points, and so is that of the hidden ones."),
     "wrong-last": (DAMAGE, "The value, step and timestamp of a metric are those of its last visible point."),
+    "wrong-latest": (
+        DAMAGE,
+        "A metric names its visible point of the highest step, then timestamp, then value, where that is not the last.",
+    ),
     "wrong-range": (DAMAGE, "The min and max of a metric are those of its visible points."),
     "sealed-gap": (DAMAGE, "The sealed files of a metric follow one another from position 0, with no gap or overlap."),
     "sealed-missing": (DAMAGE, "Every sealed file that a document lists is there."),
@@ -74,6 +78,7 @@ _RULES: Dict[str, Tuple[str, str]] = {
     # Experiments
     "torn-experiment": (DAMAGE, "experiment.yaml is whole, and names the experiment in whose folder it stands."),
     "experiment-twice": (NOTICE, "No two experiments have the same name."),
+    "experiment-half-deleted": (LEFTOVER, "No run stands in an experiment that is deleted."),
     # The trash
     "deletion-left": (LEFTOVER, "Only a run in the trash says when it was deleted."),
     "deletion-time": (NOTICE, "A run in the trash says when it was deleted."),

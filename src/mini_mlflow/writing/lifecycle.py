@@ -18,7 +18,7 @@ import warnings
 from typing import Any, Dict, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import META, SNAPSHOT
+from mini_mlflow.disk.layout import META, METRICS, PARAMS, SNAPSHOT, TAGS
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FAILED, FINISHED, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError, UnfinishedRunWarning
@@ -26,6 +26,8 @@ from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.commit_log import draw_number
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
+from mini_mlflow.writing.experiment_files import refuse_deleted
+from mini_mlflow.writing.metadata import replace_meta, sync_way_down
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.reopening import remove_snapshot, restore
@@ -41,8 +43,9 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
 
     Raises:
         RunNotFoundError: it does not exist and is not to be created; nothing was made.
-        RunDeletedError: it lies in the trash, from where it must be restored or removed first; nothing was made.
+        RunDeletedError, ExperimentDeletedError: it lies in the trash, or its experiment is deleted; nothing was made.
         DamagedFileError: its ``meta.yaml`` cannot be read.
+        TreeBusyError: this is a signal handler, and the interrupted frame is about to be done with the ended run.
         LockTimeout, OSError: the tree is as it was (the lock files may be new).
     """
     run = get_open_run(address, settings)
@@ -57,6 +60,7 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
 
 
 def _start(run: OpenRun, request: StartRequest) -> None:
+    refuse_deleted(*run.paths.address[:2])
     try:
         run.meta = read_state(run.paths, run.files.seen)
     except FileNotFoundError:
@@ -97,7 +101,9 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
         if durable:
-            _sync_way_down(run)
+            sync_way_down(run)
+        # Once more: who deletes the experiment meanwhile may have gone through its runs before this one stood there.
+        refuse_deleted(*paths.address[:2])
         run.files.note_creation(data, meta)
     except BaseException:
         run.give_up_ownership()
@@ -120,11 +126,28 @@ def _undo_creation(run: OpenRun) -> None:
         pass
 
 
+def take_back(run: OpenRun) -> None:
+    """The run is gone again, which the caller has just made, which nobody else knows, and to which nothing was logged.
+
+    Raises:
+        LockTimeout, OSError: it may stand as it did.
+    """
+    run.group.run_alone(lambda: _take_back(run))
+
+
+def _take_back(run: OpenRun) -> None:
+    run.files.forget()
+    run.give_up_ownership()
+    for kind in (PARAMS, METRICS, TAGS):
+        atomic.remove_folder(run.paths.kind_folder(kind))
+    _undo_creation(run)
+
+
 def _record_owner(run: OpenRun) -> None:
     owner = _owner()
     if any(run.meta.get(name) != value for name, value in owner.items()):
         try:
-            _replace_meta(run, dict(run.meta, **owner))
+            replace_meta(run, dict(run.meta, **owner))
         except BaseException:
             run.give_up_ownership()
             raise
@@ -133,23 +156,6 @@ def _record_owner(run: OpenRun) -> None:
 def _owner() -> Dict[str, Any]:
     origin = collect_origin()
     return {name: origin.get(name) for name in ("user", "host", "pid")}
-
-
-def _replace_meta(run: OpenRun, meta: Dict[str, Any]) -> None:
-    before = run.meta
-    atomic.write_file(run.paths.folder, META, dump_meta(meta), run.settings.fsync != "never")
-    if run.settings.fsync == "always":
-        try:
-            atomic.sync_folder(run.paths.folder)
-        except OSError:
-            atomic.write_file(run.paths.folder, META, dump_meta(before), sync=True)
-            raise
-    run.meta = meta
-
-
-def _sync_way_down(run: OpenRun) -> None:
-    for folder in run.paths.ancestors():
-        atomic.sync_folder(folder)
 
 
 def _resume(run: OpenRun, request: StartRequest) -> None:
@@ -163,7 +169,7 @@ def _resume(run: OpenRun, request: StartRequest) -> None:
         restore(run)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
         remove_snapshot(run)
-        _replace_meta(run, dict(meta, status=RUNNING, end_time=None))
+        replace_meta(run, dict(meta, status=RUNNING, end_time=None))
     except BaseException:
         run.give_up_ownership()
         raise
@@ -232,7 +238,7 @@ def _end_unless_overtaken(run: OpenRun, status: str, end_time: str) -> bool:
                 if sync:
                     # After the rename, as `new_files` says: until it is synced, the log and the documents tell all.
                     atomic.sync_file(run.paths.snapshot)
-                    _sync_way_down(run)
+                    sync_way_down(run)
                 meta.publish()
             except OSError:
                 _take_back_end(run, sync)
