@@ -151,7 +151,7 @@ def _fit_tags(run: FoundRun, fitting: Fitting) -> Dict[str, str]:
         value = run.metadata.get(field)
         if value is not None and key not in tags:
             tags[key] = fitting.text("tag", key, str(value), LIMIT_TAG) or ""
-    if "mlflow.source.name" in tags:
+    if "script" in fields and "mlflow.source.name" in tags:
         tags.setdefault("mlflow.source.type", "LOCAL")
     return tags
 
