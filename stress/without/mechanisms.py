@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from stress.without.edits import Breaks, Edit, Fails, Mechanism
+from stress.without.pushing import PUSHING
 from stress.without.upkeep import UPKEEP
 
 _GROUP = "writing/group_commit.py"
@@ -521,5 +522,6 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         ),
         Fails("tests/test_experiment_changes.py::test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing"),
     ),
+    *PUSHING,
     *UPKEEP,
 )
