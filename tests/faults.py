@@ -25,6 +25,8 @@ from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.run import _reopen
 from mini_mlflow.upkeep import repair
+from mini_mlflow.writing.operations import batch_submission
+from mini_mlflow.writing.start_request import StartRequest
 from stress.power import thresholds
 
 RUN_ID = "r"
@@ -594,6 +596,16 @@ def _repair(root: str, run: Optional[Run]) -> Run:
     return _reopen((root, 0, RUN_ID), tuple(resolve_settings()))
 
 
+def _start_ownerless(root: str, run: Optional[Run]) -> Run:
+    request = StartRequest("fresh", resume=True, take_ownership=False)
+    return Run.start(RunAddress(root, 0, RUN_ID), request, resolve_settings())
+
+
+def _batch(run: Run) -> None:
+    points = [("loss", 0.1, None, 1), ("train/loss", 0.2, 3, 2)]
+    run._opened().submit(batch_submission(points, {"opt/lr": "0.2"}, {"kind": "new", "extra": "tag"}))
+
+
 def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -645,6 +657,7 @@ def _log_source(name: str, to: Optional[str]) -> Callable[[str, Optional[Run]], 
 OPERATIONS = [
     Operation("create", lambda root, stack: None, lambda root, run: Run(run_id=RUN_ID, name="fresh", runs_dir=root)),
     Operation("create anew after gc", _removed, lambda root, run: open_run(root)),
+    Operation("create without an owner", lambda root, stack: None, _start_ownerless),
     Operation("create, always", lambda root, stack: None, lambda root, run: open_run(root), fsync="always"),
     Operation("first tags, always", _fresh, _on_run(lambda run: run.set_tags({"a": "b", "c": [1]})), fsync="always"),
     Operation("resume, always", _ended, lambda root, run: open_run(root), refresh=False, fsync="always"),
@@ -661,6 +674,7 @@ OPERATIONS = [
     Operation("several metrics", _filled, _log(loss=0.1, acc=0.2, extra=0.3)),
     Operation("several metrics, in the log", _filled, _log(loss=0.1, acc=0.2), refresh=False),
     Operation("tag", _filled, _on_run(lambda run: run.set_tag("kind", "new"))),
+    Operation("batch", _filled, _on_run(_batch)),
     Operation("log call that folds", _filled, _log(acc=0.1), refresh=False, fold_at=4),
     Operation("flush", _filled, _on_run(lambda run: run.flush()), refresh=False),
     Operation("flush that seals", _about_to_seal, _on_run(lambda run: run.flush()), refresh=False),
@@ -672,6 +686,7 @@ OPERATIONS = [
     Operation("end of an empty run", _fresh, _on_run(lambda run: run.end("KILLED"))),
     Operation("end of a folded run", _folded, _on_run(lambda run: run.end("FAILED"))),
     Operation("resume", _ended, lambda root, run: open_run(root), refresh=False),
+    Operation("resume without an owner", _ended, _start_ownerless, refresh=False),
     Operation("resume after a killed end", _killed_while_ending, lambda root, run: open_run(root), refresh=False),
     Operation("resume beside a former owner", _ended_behind_its_owner, lambda root, run: open_run(root), refresh=False),
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),

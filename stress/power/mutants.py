@@ -34,7 +34,7 @@ class Mutant(NamedTuple):
 FOLDING, DURABILITY, NEW, LIFE, SNAPSHOTS, FILES = (
     f"writing/{name}.py" for name in ("folding", "durability", "new_files", "lifecycle", "snapshots", "run_files")
 )
-ARTIFACTS, PLACING = "writing/artifacts.py", "writing/placing.py"
+ARTIFACTS, PLACING, REOPENING = "writing/artifacts.py", "writing/placing.py", "writing/reopening.py"
 
 MUTANTS = [
     Mutant(
@@ -103,14 +103,14 @@ MUTANTS = [
     Mutant(
         "an end syncs what its snapshot does not hold",
         LIFE,
-        "        files.folding.make_histories_durable(documents.longer_metrics())\n",
+        "        files.folding.make_durable(documents.beside_snapshot())\n",
         "        pass\n",
     ),
     Mutant(
         "and its name",
         FOLDING,
-        "        if keys and self.durability.sync:\n            atomic.sync_folder(self._paths.kind_folder(METRICS))\n",
-        "",
+        "                atomic.sync_folder(self._paths.kind_folder(kind))\n",
+        "                pass\n",
     ),
     Mutant(
         "the log goes after the fold",
@@ -144,25 +144,25 @@ MUTANTS = [
     ),
     Mutant(
         "a resume restores documents from the snapshot",
-        LIFE,
-        "            restore_documents(run.paths, snapshot, last_commit(run.meta), sync)\n",
+        REOPENING,
+        "        restore_documents(run.paths, snapshot, last_commit(run.meta), sync)\n",
         "",
     ),
     Mutant("and syncs them", SNAPSHOTS, "            atomic.sync_file(path)\n", "            pass\n"),
     Mutant("and their names", SNAPSHOTS, "            atomic.sync_folder(folder)\n", "            pass\n"),
     Mutant(
         "and makes sure of meta.yaml",
-        LIFE,
-        "            restore_meta(run.paths, run.meta, run.files.seen, sync)\n",
+        REOPENING,
+        "        restore_meta(run.paths, run.meta, run.files.seen, sync)\n",
         "",
     ),
     Mutant("which it syncs", SNAPSHOTS, "        atomic.sync_file(paths.meta)\n", ""),
     Mutant("and its name, before the snapshot goes", SNAPSHOTS, "        atomic.sync_folder(paths.folder)\n", ""),
     Mutant(
         "which goes for good before anything is logged",
-        LIFE,
-        "        if sync:\n            atomic.sync_folder(run.paths.folder)\n        _replace",
-        "        _replace",
+        REOPENING,
+        '    if run.settings.fsync != "never":\n        atomic.sync_folder(run.paths.folder)\n',
+        "",
     ),
     Mutant("a snapshot is synced", LIFE, "                    atomic.sync_file(run.paths.snapshot)\n", ""),
     Mutant("and the way down to it", LIFE, "                    _sync_way_down(run)\n", ""),

@@ -40,6 +40,20 @@ class Encoded(NamedTuple):
     nonfinite: str = ""
 
 
+class _Deleted:
+    def __repr__(self) -> str:
+        return "DELETED"
+
+
+#: What stands in the document of a tag that was deleted instead of a value. Readers show no such tag.
+DELETED: Any = _Deleted()
+# The mark stands where those of non-finite floats would. Versions that do not know it take it along unread: they show
+# such a tag as null, where a kind of change that they do not know would make them lose the whole commit.
+_DELETED_MARK = "deleted"
+#: `DELETED`, encoded.
+DELETION = Encoded("null", json.dumps(_DELETED_MARK))
+
+
 def encode_text(text: str) -> str:
     """``text`` as a JSON string that encodes to UTF-8; lone surrogates are escaped."""
     encoded = _encode_strict(text)
@@ -64,6 +78,8 @@ def encode_value(value: Any, what: str) -> Encoded:
             4,200 digits, or text that would not read back equal (surrogates that form a pair).
     """
     kind = type(value)
+    if value is DELETED:
+        return DELETION
     if kind is float and not math.isfinite(value):
         return Encoded('"%s"' % _name_nonfinite(value), "[[]]")
     if kind not in _PLAIN and value is not None and not (kind is int and -_SMALL < value < _SMALL):
@@ -168,7 +184,7 @@ def _name_nonfinite(value: float) -> str:
 def decode_value(value: Any, nonfinite: Any) -> Any:
     """The value that `encode_value` was given: listed strings become floats again. Paths that lead nowhere are left."""
     if not nonfinite or not isinstance(nonfinite, list):
-        return value
+        return DELETED if nonfinite == _DELETED_MARK else value
     for path in nonfinite:
         if path == []:
             return to_nonfinite(value)

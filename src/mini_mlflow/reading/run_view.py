@@ -30,7 +30,7 @@ from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, RewindChange,
 from mini_mlflow.formats.documents import parse_meta, parse_value_document
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.points import NewPoint
-from mini_mlflow.formats.values import decode_value, to_nonfinite
+from mini_mlflow.formats.values import DELETED, decode_value, to_nonfinite
 from mini_mlflow.reading.metric_history import History, bring_up
 from mini_mlflow.reading.run_folder import (
     Commits,
@@ -103,6 +103,7 @@ def _read_documents_and_log(paths: RunPaths) -> RunView:
             break
     values = {kind: {document.key: document.value for document in found[kind]} for kind in VALUE_KINDS}
     _apply(commits, found, values)
+    _leave_out_deleted(values)
     assert summaries is not None
     metrics = {key: summary["value"] for key, summary in summaries.items()}
     return RunView(metadata, values["params"], metrics, values["tags"], summaries)
@@ -120,13 +121,16 @@ def read_stored_metadata(paths: RunPaths) -> Dict[str, Any]:
 def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
     metadata = parse_meta(read_file(paths.meta), paths.meta)
     for _ in range(_RESUMED_AT_MOST):
-        if metadata.get("status") != RUNNING or is_held(paths.owner_lock) is not False:
+        if metadata.get("status") != RUNNING or metadata.get("owned") is False:
+            # A run that nobody owns is open until somebody ends it.
+            return metadata
+        if is_held(paths.owner_lock) is not False:
             return metadata
         # The run may have ended since: then its owner gave up the lock after saying so. And it may have been resumed
         # since that: then RUNNING says nothing of the lock that was free before, and the lock is looked at again.
         snapshot = read_snapshot(paths)
         metadata = snapshot.metadata if snapshot is not None else parse_meta(read_file(paths.meta), paths.meta)
-    if metadata.get("status") == RUNNING:
+    if metadata.get("status") == RUNNING and metadata.get("owned") is not False:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN
     return metadata
@@ -157,13 +161,18 @@ def _read_documents(paths: RunPaths, kind: str, listed: Listed, rewound: int) ->
     return list(found.values())
 
 
-def _apply(commits: Commits, found: Dict[str, List[Any]], values: Dict[str, Dict[str, Any]]) -> None:
+def _apply(commits: Commits, found: Dict[str, List[Any]], values: Values) -> None:
     """``values`` hold the params and tags that the commits say and the documents do not hold yet."""
     folded = {(kind, document.key): document.commit for kind in values for document in found[kind]}
     for number, changes in commits:
         for change in changes:
             if isinstance(change, ValueChange) and number > folded.get((change.kind, change.key), 0):
                 values[change.kind][change.key] = _value_of(change)
+
+
+def _leave_out_deleted(values: Values) -> None:
+    for kind in VALUE_KINDS:
+        values[kind] = {key: value for key, value in values[kind].items() if value is not DELETED}
 
 
 def _sum_up(

@@ -1,7 +1,7 @@
 """Mends of ``meta.yaml``: written anew from what is left of it, from the snapshot, and from where the run stands.
 
 What nobody knows any more (a name, a version) is null. A run that cannot say whether it has ended is RUNNING if its
-owner is alive, and FAILED if not.
+owner is alive or it was started to have none, and FAILED if not.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def complete(case: Case, found: Mapping[str, Any]) -> Dict[str, Any]:
     """What ``found`` says of the run, with what it lacks or cannot be right about put right; the rest as it is."""
     address = case.paths.address
     signs = find_signs(case.in_run)
-    status = _settle_status(case, found.get("status"), found.get("end_time"))
+    status = _settle_status(case, found)
     wanted: Dict[str, Any] = {
         "run_id": address.run_id,
         "experiment_id": address.experiment_id,
@@ -71,7 +71,9 @@ def complete(case: Case, found: Mapping[str, Any]) -> Dict[str, Any]:
     return meta
 
 
-def _settle_status(case: Case, told: Any, end_time: Any) -> str:
+def _settle_status(case: Case, found: Mapping[str, Any]) -> str:
+    told = found.get("status")
     if isinstance(told, str) and told.upper() in (RUNNING, *END_STATUSES):
         return told.upper()
-    return RUNNING if end_time is None and case.owner_lives else FAILED
+    may_run = case.owner_lives or found.get("owned") is False
+    return RUNNING if found.get("end_time") is None and may_run else FAILED

@@ -12,8 +12,8 @@ from mini_mlflow.upkeep.run_look import RunLook
 
 
 def look_at_owner(look: RunLook) -> None:
-    """A run that says RUNNING, and has not been ended by a snapshot, has a living owner."""
-    if look.meta.get("status") != RUNNING or SNAPSHOT in look.names:
+    """A run that says RUNNING, and has not been ended by a snapshot, has a living owner, unless it has none at all."""
+    if look.meta.get("status") != RUNNING or SNAPSHOT in look.names or look.meta.get("owned") is False:
         return
     lock = look.paths.owner_lock
     held = is_held(lock)

@@ -269,9 +269,10 @@ class Folding:
         self._metrics[key] = sealed
         return sources
 
-    def make_histories_durable(self, keys: Sequence[str]) -> None:
-        """The documents of these metrics are on the medium, and their names. Raises OSError: they may not be."""
-        for key in keys:
-            self.durability.sync_document((METRICS, key), self._version((METRICS, key)))
-        if keys and self.durability.sync:
-            atomic.sync_folder(self._paths.kind_folder(METRICS))
+    def make_durable(self, places: Sequence[Place]) -> None:
+        """The documents of these places are on the medium, and their names. Raises OSError: they may not be."""
+        for place in places:
+            self.durability.sync_document(place, self._version(place))
+        if self.durability.sync:
+            for kind in sorted({kind for kind, _ in places}):
+                atomic.sync_folder(self._paths.kind_folder(kind))

@@ -20,7 +20,7 @@ from typing import Any, Dict, Optional
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, SNAPSHOT
 from mini_mlflow.disk.regular import exists
-from mini_mlflow.entities import FAILED, FINISHED, FORMAT, RUNNING, RunAddress, Settings
+from mini_mlflow.entities import FAILED, FINISHED, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError, UnfinishedRunWarning
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
@@ -28,10 +28,11 @@ from mini_mlflow.writing.commit_log import draw_number
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
-from mini_mlflow.writing.run_state import explain, last_commit, not_found, read_snapshot, read_state
+from mini_mlflow.writing.reopening import remove_snapshot, restore
+from mini_mlflow.writing.run_state import explain, last_commit, not_found, read_state
 from mini_mlflow.writing.seen import Seen
-from mini_mlflow.writing.snapshots import gather_documents, restore_documents, restore_meta
-from mini_mlflow.writing.start_request import StartRequest
+from mini_mlflow.writing.snapshots import gather_documents
+from mini_mlflow.writing.start_request import StartRequest, compose_meta
 
 
 def start(address: RunAddress, request: StartRequest, settings: Settings) -> OpenRun:
@@ -64,10 +65,13 @@ def _start(run: OpenRun, request: StartRequest) -> None:
         _create(run, request)
         return
     if run.meta.get("status", RUNNING) == RUNNING:
-        if not run.is_owner and run.take_ownership():
+        # Nobody becomes the owner of a run that was started to have none: its exit would end the run.
+        is_for_owners = request.take_ownership and run.meta.get("owned") is not False
+        if is_for_owners and not run.is_owner and run.take_ownership():
+            run.end_at_exit = request.end_at_exit
             _record_owner(run)
     elif request.resume:
-        _resume(run)
+        _resume(run, request)
     else:
         run.end_with(run.meta)
 
@@ -77,19 +81,9 @@ def _create(run: OpenRun, request: StartRequest) -> None:
     # Who made a run of this id before may still have it open, and know of its log what would be wrong of this one's:
     # in a log that is there, with numbers that no former one had, it finds out before it stores anything.
     is_reborn = exists(paths.owner_lock)
-    meta: Dict[str, Any] = {
-        "run_id": paths.address.run_id,
-        "experiment_id": paths.address.experiment_id,
-        "name": request.name,
-        "version": request.version,
-        "status": RUNNING,
-        "start_time": now_iso(),
-        "end_time": None,
-        "parent_run_id": request.parent_run_id,
-        **collect_origin(),
-        "format": FORMAT,
-        **({"commit": draw_number()} if is_reborn else {}),
-    }
+    meta = compose_meta(paths.address, request)
+    if is_reborn:
+        meta["commit"] = draw_number()
     run.take_ownership()
     inside = False
     try:
@@ -110,7 +104,10 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         if inside:
             _undo_creation(run)
         raise
-    run.meta = meta
+    run.meta, run.end_at_exit = meta, request.end_at_exit
+    if not request.take_ownership:
+        # Not earlier, and taken all the same: the lock's file tells whoever makes a run of this id anew.
+        run.give_up_ownership()
 
 
 def _undo_creation(run: OpenRun) -> None:
@@ -155,27 +152,29 @@ def _sync_way_down(run: OpenRun) -> None:
         atomic.sync_folder(folder)
 
 
-def _resume(run: OpenRun) -> None:
-    run.claim_ownership()
+def _resume(run: OpenRun, request: StartRequest) -> None:
+    meta = {name: value for name, value in run.meta.items() if name != "owned"}
+    if request.take_ownership:
+        meta.update(_owner())
+        run.claim_ownership()
+    else:
+        meta["owned"] = False
     try:
-        sync = run.settings.fsync != "never"
-        snapshot = read_snapshot(run.paths)
-        if snapshot is not None:
-            restore_documents(run.paths, snapshot, last_commit(run.meta), sync)
-            restore_meta(run.paths, run.meta, run.files.seen, sync)
+        restore(run)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
-        atomic.remove_file(run.paths.snapshot)
-        if sync:
-            atomic.sync_folder(run.paths.folder)
-        _replace_meta(run, dict(run.meta, status=RUNNING, end_time=None, **_owner()))
+        remove_snapshot(run)
+        _replace_meta(run, dict(meta, status=RUNNING, end_time=None))
     except BaseException:
         run.give_up_ownership()
         raise
-    run.ended = False
+    run.ended, run.end_at_exit = False, request.end_at_exit
 
 
-def end(run: OpenRun, status: str) -> None:
+def end(run: OpenRun, status: str, end_time: Optional[str] = None) -> None:
     """The run has ended with ``status``; what was logged is in its documents and in its snapshot.
+
+    Args:
+        end_time: ISO 8601 in UTC; None is now.
 
     Raises:
         RunEndedError: it had ended already ("already ended"), or (RunDeletedError) lies in the trash.
@@ -184,7 +183,7 @@ def end(run: OpenRun, status: str) -> None:
     if run.ended:
         raise _already_ended(run)
     try:
-        run.group.run_alone(lambda: end_alone(run, status))
+        run.group.run_alone(lambda: end_alone(run, status, end_time))
     except RunEndedError:
         run.note_end()
         raise
@@ -219,7 +218,7 @@ def _end_unless_overtaken(run: OpenRun, status: str, end_time: str) -> bool:
     last = max(in_log, documents.commit, last_commit(before))
     after = dict(before, status=status, end_time=end_time, commit=last)
     if sync:
-        files.folding.make_histories_durable(documents.longer_metrics())
+        files.folding.make_durable(documents.beside_snapshot())
     # What needs space or a descriptor fails here, before the commit point.
     with atomic.staged(run.paths.folder, SNAPSHOT, documents.dump(after)) as snapshot:
         # Not synced, which would cost as much again as an end: beside a snapshot, nobody needs it.
@@ -265,12 +264,14 @@ def _remove_log(run: OpenRun) -> None:
 def end_left_open() -> None:
     """The runs that this process owns and has left open are ended: FAILED if an uncaught exception is what ends the
     process, else FINISHED. A run that cannot be ended stays RUNNING, with a warning, and shows as CRASHED. One that
-    another process has ended and resumed meanwhile is that one's to end."""
+    another process has ended and resumed meanwhile is that one's to end, and one that was started so is left open."""
     status = FAILED if is_crashing() else FINISHED
     for run in owned_runs():
+        if not run.end_at_exit:
+            continue
         try:
             now = read_state(run.paths, Seen())
-            if any(now.get(name) != run.meta.get(name) for name in ("host", "pid")):
+            if any(now.get(name) != run.meta.get(name) for name in ("host", "pid", "owned")):
                 run.give_up_ownership()
             else:
                 end(run, status)

@@ -36,6 +36,7 @@ class OpenRun:
     Attributes:
         meta: what ``meta.yaml`` said when this process last read or wrote it.
         is_owner: this process holds the owner lock: while it lives, readers see RUNNING.
+        end_at_exit: as the owner, this process ends the run when it exits.
         ended: this process knows that the run has ended; nothing is asked of the disk any more.
     """
 
@@ -44,6 +45,7 @@ class OpenRun:
         self.settings = settings
         self.meta: Dict[str, Any] = {}
         self.is_owner = False
+        self.end_at_exit = True
         self.ended = False
         self.lock = KeptLock(self.paths.run_lock)
         self.owner = KeptLock(self.paths.owner_lock)

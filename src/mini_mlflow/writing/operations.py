@@ -7,13 +7,22 @@ fails its own call and nobody else's, and nothing of it ever reaches the disk.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from mini_mlflow.disk.keys import check_key
-from mini_mlflow.errors import InvalidTypeError
+from mini_mlflow.errors import InvalidKeyError, InvalidTypeError, show
 from mini_mlflow.formats.commits import Change, MetricChange, RewindChange, ValueChange
 from mini_mlflow.formats.times import now_iso, now_ms
-from mini_mlflow.formats.values import dump_number, encode_text, encode_value, to_int, to_number, to_step, to_timestamp
+from mini_mlflow.formats.values import (
+    DELETION,
+    dump_number,
+    encode_text,
+    encode_value,
+    to_int,
+    to_number,
+    to_step,
+    to_timestamp,
+)
 
 _KIND_NAMES = {"params": "param", "tags": "tag"}
 _LIMIT_KNOWN_KEYS = 10_000
@@ -115,6 +124,43 @@ def rewind_submission(step: Any) -> Submission:
     """Points with a step above ``step``, of all metrics, hidden. Raises as `metric_submission`."""
     change = RewindChange(to_int(step, "step of a rewind"), now_ms())
     return Submission([change], [change.dump()])
+
+
+def batch_submission(
+    points: Iterable[Tuple[Any, Any, Any, Any]] = (),
+    params: Any = None,
+    tags: Any = None,
+    deleted_tags: Iterable[Any] = (),
+) -> Submission:
+    """Points, params and tags together, for layers whose keys follow another rule: any text but "" is one here.
+
+    Args:
+        points: ``(key, value, step, timestamp_ms)``; a step None is the point's position in the history.
+        params, tags: key to value; None for none.
+        deleted_tags: the keys of tags that are no more; after ``tags``.
+
+    Raises: as `metric_submission`.
+    """
+    timestamp = now_iso()
+    changes: List[Change] = []
+    for key, value, step, time_ms in points:
+        key = _any_key(key, "metric")
+        changes.append(MetricChange(key, to_number(value, key), to_step(step, key), to_timestamp(time_ms, key)))
+    for kind, values in (("params", params), ("tags", tags)):
+        for key, value in _items({} if values is None else values, kind):
+            key = _any_key(key, _KIND_NAMES[kind])
+            encoded = encode_value(value, "%s %r" % (_KIND_NAMES[kind], key))
+            changes.append(ValueChange(kind, key, encoded, timestamp))
+    changes += [ValueChange("tags", _any_key(key, "tag"), DELETION, timestamp) for key in deleted_tags]
+    return Submission(changes, [change.dump() for change in changes])
+
+
+def _any_key(key: Any, kind: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidTypeError("%s key must be a str, not %s: %s" % (kind, type(key).__name__, show(key)))
+    if not key:
+        raise InvalidKeyError("%s key cannot be empty" % kind)
+    return str.__str__(key)
 
 
 def _items(values: Any, what: str) -> List[Tuple[Any, Any]]:

@@ -30,7 +30,8 @@ from mini_mlflow.formats.documents import (
     parse_value_document,
 )
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
-from mini_mlflow.formats.values import Encoded, encode_value, to_nonfinite
+from mini_mlflow.formats.values import DELETION, Encoded, encode_value, to_nonfinite
+from mini_mlflow.writing.pending import Place
 from mini_mlflow.writing.run_state import read_meta
 from mini_mlflow.writing.seen import Seen, StoredValue
 
@@ -41,12 +42,14 @@ class Gathered(NamedTuple):
     """What the documents of a run hold.
 
     Attributes:
-        values: for "params" and "tags", key to value.
+        values: for "params" and "tags", key to value; without the tags that were deleted.
+        deleted: the places of those.
         metrics: key to document, without its points.
         commit: the highest commit that any document claims to hold; 0 if none does.
     """
 
     values: Dict[str, Dict[str, Encoded]]
+    deleted: List[Place]
     metrics: Dict[str, MetricDocument]
     commit: int
 
@@ -54,9 +57,11 @@ class Gathered(NamedTuple):
         """The snapshot."""
         return dump_snapshot(metadata, self.values, self.metrics)
 
-    def longer_metrics(self) -> List[str]:
-        """The keys of the metrics whose history the snapshot does not hold whole."""
-        return [key for key, document in self.metrics.items() if document.count != 1 or document.hidden]
+    def beside_snapshot(self) -> List[Place]:
+        """The places of what the snapshot does not hold whole: longer histories, and tags that were deleted, which
+        documents from before the deletion would bring back."""
+        longer = (key for key, document in self.metrics.items() if document.count != 1 or document.hidden)
+        return [*self.deleted, *((METRICS, key) for key in longer)]
 
 
 def gather_documents(paths: RunPaths, seen: Seen) -> Gathered:
@@ -66,13 +71,15 @@ def gather_documents(paths: RunPaths, seen: Seen) -> Gathered:
         OSError: what the system refuses.
     """
     values: Dict[str, Dict[str, Encoded]] = {}
+    deleted: List[Place] = []
     highest = 0
     for kind in VALUE_KINDS:
         found = _read_all(paths, kind, _read_value, seen)
-        values[kind] = {key: one.encoded for key, one in found.items()}
+        values[kind] = {key: one.encoded for key, one in found.items() if one.encoded != DELETION}
+        deleted += [(kind, key) for key in found if key not in values[kind]]
         highest = max([highest, *(one.commit for one in found.values())])
     metrics = _read_all(paths, METRICS, _read_summary, seen)
-    return Gathered(values, metrics, max([highest, *(one.commit for one in metrics.values())]))
+    return Gathered(values, deleted, metrics, max([highest, *(one.commit for one in metrics.values())]))
 
 
 def _read_all(paths: RunPaths, kind: str, read: Callable[[str, str, Seen], Any], seen: Seen) -> Dict[str, Any]:
