@@ -35,8 +35,7 @@ def _execute(request: Request) -> int:
 
 
 def _find(request: Request) -> Iterator[Any]:
-    from mini_mlflow.upkeep.findings import Look
-    from mini_mlflow.upkeep.verify import find_in_run, walk
+    from mini_mlflow.upkeep.verify import find_in_run, walk_all
 
     with Progress(request.output, "verifying", "runs") as progress:
 
@@ -44,7 +43,7 @@ def _find(request: Request) -> Iterator[Any]:
             yield from find_in_run(paths, entry)
             progress.step()
 
-        yield from walk(Look(request.root), find)
+        yield from walk_all(request.root, find)
 
 
 VERIFY = Command(

@@ -7,6 +7,7 @@
     ├── .locks/tree.lock   gc.lock
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
+    ├── .mlflow/models/…   .mlflow/traces/…         trees like this one, of MLflow's logged models and of its traces
     └── <experiment_id>/
         ├── experiment.yaml
         └── <run_id>/
@@ -36,6 +37,9 @@ TAGS = "tags"
 ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 TRASH = ".trash"
+#: What MLflow knows beside runs stands in small trees of this folder, under the names below.
+SMALL_TREES = ".mlflow"
+MODELS, TRACES = "models", "traces"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
 TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
@@ -65,6 +69,11 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
     """Where the deleted runs of an experiment stand; None: the folder of all of them."""
     trash = os.path.join(root, TRASH)
     return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
+
+
+def small_root(root: str, kind: str) -> str:
+    """The root of the small tree of a kind, `MODELS` or `TRACES`."""
+    return os.path.join(root, SMALL_TREES, kind)
 
 
 class RunPaths(NamedTuple):

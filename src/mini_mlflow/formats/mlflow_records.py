@@ -13,6 +13,8 @@ own lists of tags leave these out; ours show them.
     mini_mlflow:metric/<sha1 of the record>      a metric of a logged model
     mini_mlflow:trace                            of a trace, what is no tag, metadata or assessment of it
     mini_mlflow:assessment/<id>                  an assessment of a trace
+    mini_mlflow:linked_trace/<trace_id>          a trace that was linked to a run
+    mini_mlflow:linked_prompt/<name>/<version>   a prompt that was linked to a trace
 
 Pure: a record that is not as it should be is told by None, and nothing is raised.
 """
@@ -20,9 +22,11 @@ Pure: a record that is not as it should be is told by None, and nothing is raise
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from mini_mlflow.formats.values import dump_number, to_nonfinite
+
+_Record = TypeVar("_Record")
 
 PREFIX = "mini_mlflow:"
 INPUT = PREFIX + "input/"
@@ -32,6 +36,8 @@ MODEL = PREFIX + "model"
 METRIC = PREFIX + "metric/"
 TRACE = PREFIX + "trace"
 ASSESSMENT = PREFIX + "assessment/"
+LINKED_TRACE = PREFIX + "linked_trace/"
+LINKED_PROMPT = PREFIX + "linked_prompt/"
 
 
 class DatasetInput(NamedTuple):
@@ -63,6 +69,50 @@ class ModelMetric(NamedTuple):
     run_id: Optional[str]
     dataset_name: Optional[str]
     dataset_digest: Optional[str]
+
+
+class ModelRecord(NamedTuple):
+    """Of a logged model, what is no name, tag, param or metric; times in ms, ``status`` as MLflow numbers it."""
+
+    artifact_location: str
+    creation_timestamp: int
+    last_updated_timestamp: int
+    status: int = 1
+    status_message: Optional[str] = None
+    model_type: Optional[str] = None
+    source_run_id: Optional[str] = None
+
+
+class TraceRecord(NamedTuple):
+    """Of a trace, what is no tag, metadata or assessment; times in milliseconds, ``state`` by its name."""
+
+    trace_id: str
+    request_time: int
+    state: str
+    execution_duration: Optional[int] = None
+    request_preview: Optional[str] = None
+    response_preview: Optional[str] = None
+    client_request_id: Optional[str] = None
+
+
+class AssessmentRecord(NamedTuple):
+    """An assessment of a trace; ``kind`` is feedback, expectation or issue, ``value`` any JSON, times in ms."""
+
+    assessment_id: str
+    kind: str
+    name: str
+    value: Any
+    source_type: str
+    create_time_ms: int
+    last_update_time_ms: int
+    source_id: Optional[str] = None
+    error: Optional[Dict[str, Any]] = None
+    run_id: Optional[str] = None
+    span_id: Optional[str] = None
+    rationale: Optional[str] = None
+    metadata: Optional[Dict[str, Any]] = None
+    overrides: Optional[str] = None
+    valid: bool = True
 
 
 def is_record(key: str) -> bool:
@@ -126,6 +176,49 @@ def parse_metric(value: Any) -> Optional[ModelMetric]:
     told = (fields.get(name) for name in ("run_id", "dataset_name", "dataset_digest"))
     run_id, name, digest = map(_to_text, told)
     return ModelMetric(fields["key"], float(number), timestamp, step, run_id, name, digest)
+
+
+def dump_model(model: ModelRecord) -> Tuple[str, Dict[str, Any]]:
+    """Key and value of the tag."""
+    return MODEL, dict(model._asdict())
+
+
+def parse_model(value: Any) -> Optional[ModelRecord]:
+    """The logged model of a tag's value."""
+    return _parse(ModelRecord, value, artifact_location=str, creation_timestamp=int, last_updated_timestamp=int)
+
+
+def dump_trace(trace: TraceRecord) -> Tuple[str, Dict[str, Any]]:
+    """Key and value of the tag."""
+    return TRACE, dict(trace._asdict())
+
+
+def parse_trace(value: Any) -> Optional[TraceRecord]:
+    """The trace of a tag's value."""
+    return _parse(TraceRecord, value, trace_id=str, request_time=int, state=str)
+
+
+def dump_assessment(assessment: AssessmentRecord) -> Tuple[str, Dict[str, Any]]:
+    """Key and value of the tag."""
+    return ASSESSMENT + assessment.assessment_id, dict(assessment._asdict())
+
+
+def parse_assessment(value: Any) -> Optional[AssessmentRecord]:
+    """The assessment of a tag's value."""
+    times = {"create_time_ms": int, "last_update_time_ms": int}
+    return _parse(AssessmentRecord, value, assessment_id=str, kind=str, name=str, source_type=str, **times)
+
+
+def _parse(record: Callable[..., _Record], value: Any, **required: type) -> Optional[_Record]:
+    fields = to_fields(value)
+    if fields is None or any(type(fields.get(name)) is not kind for name, kind in required.items()):
+        return None
+    known: Sequence[str] = record._fields  # type: ignore[attr-defined]
+    try:
+        # Fields that a later version has added are passed over.
+        return record(**{name: fields[name] for name in known if name in fields})
+    except TypeError:
+        return None
 
 
 class RunRecords(NamedTuple):

@@ -28,6 +28,7 @@ from mini_mlflow.disk.layout import (
     METRICS,
     PARAMS,
     QUARANTINE,
+    SMALL_TREES,
     TAGS,
     TRASH,
     TREE_LOCK,
@@ -47,6 +48,7 @@ from mini_mlflow.upkeep.log_look import look_at_log, look_for_documents_ahead, l
 from mini_mlflow.upkeep.metric_look import look_at_metrics
 from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
+from mini_mlflow.upkeep.small_trees import holds_artifacts, list_parts, look_at_small_trees
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
 from mini_mlflow.upkeep.trash_look import iter_remains, look_at_deletion
 
@@ -69,7 +71,14 @@ def verify(runs_dir: Any) -> List[Finding]:
 
 def iter_findings(runs_dir: Any) -> Iterator[Finding]:
     """The same, one at a time as they are found, run by run in no order: for trees with much that is wrong."""
-    yield from walk(Look(resolve_root(runs_dir)), find_in_run)
+    yield from walk_all(resolve_root(runs_dir), find_in_run)
+
+
+def walk_all(root: str, visit: FindInRun) -> Iterator[Finding]:
+    """As `walk`, of the tree and of the small trees in it, each finding with its path in the tree."""
+    for part in list_parts(root):
+        for finding in walk(Look(part.root), visit):
+            yield part.tell(finding)
 
 
 def walk(look: Look, visit: FindInRun) -> Iterator[Finding]:
@@ -101,6 +110,10 @@ def _find_in_root(look: Look, entry: Entry, names: Dict[str, int], visit: FindIn
         if is_folder(look, entry) and entry.name != QUARANTINE:
             in_locks = entry.name == LOCKS
             yield from _find_in_locks(look, entry.path) if in_locks else _find_in_trash(look, entry.path, visit)
+        return
+    if entry.name == SMALL_TREES:
+        if is_folder(look, entry):
+            yield from look_at_small_trees(look, entry.path)
         return
     try:
         experiment_id = check_experiment_id(entry.name)
@@ -171,8 +184,8 @@ def _find_in_experiment(
 
 
 def note_no_run(look: RunLook, entry: Entry) -> None:
-    """Notes of a folder among runs that it is none, if so."""
-    if not look.is_run:
+    """Notes of a folder among runs that it is none, if so and if it has no business there."""
+    if not look.is_run and not holds_artifacts(entry):
         note_foreign(look, entry, "an experiment (it is no run)")
 
 
