@@ -294,7 +294,9 @@ class Stored(NamedTuple):
     """A run as a reader sees it; ``histories`` are lists of (step, value).
 
     A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
-    ``artifacts`` are the bytes of each file, by its path, and None for a folder.
+    ``artifacts`` are the bytes of each file, by its path, and None for a folder. ``experiments`` are those of the tree
+    but for number 0: of each its name, tags and stage, and the ids of the runs that it has and of those that are
+    deleted.
     """
 
     status: str
@@ -303,6 +305,20 @@ class Stored(NamedTuple):
     metrics: Dict[str, float]
     histories: Dict[str, List[Tuple[int, float]]]
     artifacts: Dict[str, Optional[bytes]] = {}
+    experiments: Dict[int, Tuple[Any, ...]] = {}
+
+
+def read_experiments(root: Any) -> Dict[int, Tuple[Any, ...]]:
+    """The experiments of the tree, as `Stored` has them."""
+    tracker = ExperimentTracker(runs_dir=root)
+    return {
+        number: (
+            *(name, tags, stage),
+            sorted(tracker.list_runs(number)),
+            sorted(run.run_id for run in tracker.list_deleted_runs(number)),
+        )
+        for number, name, tags, _, _, stage, _ in tracker.search_experiments(lifecycle_stage="all")[1:]
+    }
 
 
 def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
@@ -318,7 +334,8 @@ def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
         key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
     }
     status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
-    return Stored(status, run["params"], run["tags"], run["metrics"], histories, read_artifacts(tracker, run_id))
+    artifacts, experiments = read_artifacts(tracker, run_id), read_experiments(root)
+    return Stored(status, run["params"], run["tags"], run["metrics"], histories, artifacts, experiments)
 
 
 def read_artifacts(tracker: ExperimentTracker, run_id: str = RUN_ID) -> Dict[str, Optional[bytes]]:
@@ -340,7 +357,7 @@ def read_artifacts(tracker: ExperimentTracker, run_id: str = RUN_ID) -> Dict[str
 
 
 def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
-    deleted = [one.run_id for one in tracker.list_deleted_runs()]
+    deleted = [one.run_id for one in tracker.list_deleted_runs(0)]
     if run_id not in deleted:
         return None
     assert deleted.count(run_id) == 1
@@ -371,6 +388,7 @@ def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stor
         dict(before.metrics, later=7.0),
         dict(before.histories, later=[*later, (len(later), 7.0)]),
         before.artifacts,
+        before.experiments,
     )
 
 
@@ -421,7 +439,9 @@ class Operation(NamedTuple):
     @property
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
-        return not self.name.startswith(("create", "resume", "attach", "delete", "restore", "gc", "new", "repair"))
+        first = self.name.partition(" ")[0].rstrip(",")
+        without = ("create", "resume", "attach", "delete", "restore", "gc", "new", "repair", "rename", "untag")
+        return first not in without and not self.name.startswith("tag ")
 
 
 def name_operation(operation: Operation) -> str:
@@ -440,7 +460,7 @@ def set_up(operation: Operation, monkeypatch: Any) -> FaultyOs:
 def open_run(root: str) -> Run:
     """The run: restored, created, attached to, or resumed, without making it active."""
     tracker = ExperimentTracker(runs_dir=root)
-    if RUN_ID in [one.run_id for one in tracker.list_deleted_runs()]:
+    if RUN_ID in [one.run_id for one in tracker.list_deleted_runs(0)]:
         tracker.restore_run(RUN_ID)
     run = tracker.start_run(run_id=RUN_ID, nested=True)
     from mini_mlflow import run_stack
@@ -573,9 +593,44 @@ def _with_tracker(action: Callable[[ExperimentTracker], Any]) -> Callable[[str, 
     return act
 
 
+def _fresh_and_ended(root: str, stack: ExitStack) -> None:
+    _fresh(root, stack).end()
+
+
+def _with_experiment(root: str, stack: ExitStack) -> None:
+    """Beside the run, an experiment with two runs, one of which is deleted."""
+    _fresh(root, stack).end()
+    tracker = ExperimentTracker(runs_dir=root)
+    for run_id in ("one", "two"):
+        Run(run_id=run_id, experiment_id=tracker.set_experiment("named").experiment_id, runs_dir=root).end()
+    tracker.delete_run("two")
+
+
+def _with_deleted_experiment(root: str, stack: ExitStack) -> None:
+    _with_experiment(root, stack)
+    ExperimentTracker(runs_dir=root).delete_experiment(1)
+
+
+def _with_half_deleted_experiment(root: str, stack: ExitStack) -> None:
+    """Who deleted it was killed with one of its runs still to be moved."""
+    _with_deleted_experiment(root, stack)
+    run = os.path.join(root, "1", "one")
+    os.rename(os.path.join(root, ".trash", "1", "one"), run)
+    os.unlink(os.path.join(run, "deleted.json"))
+
+
+def _with_empty_deleted_experiment(root: str, stack: ExitStack) -> None:
+    _fresh(root, stack).end()
+    tracker = ExperimentTracker(runs_dir=root)
+    tracker.create_experiment("empty")
+    tracker.delete_experiment(1)
+
+
 _delete = _with_tracker(lambda tracker: tracker.delete_run(RUN_ID))
 _restore = _with_tracker(lambda tracker: tracker.restore_run(RUN_ID))
 _gc = _with_tracker(lambda tracker: tracker.gc())
+_delete_experiment = _with_tracker(lambda tracker: tracker.delete_experiment(1))
+_restore_experiment = _with_tracker(lambda tracker: tracker.restore_experiment(1))
 
 
 def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
@@ -699,6 +754,19 @@ OPERATIONS = [
     Operation("gc", _deleted, _gc, refresh=False),
     Operation("gc, never", _deleted, _gc, refresh=False, fsync="never"),
     Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
+    Operation("rename experiment", _with_experiment, _with_tracker(lambda tracker: tracker.rename_experiment(1, "b"))),
+    Operation(
+        *("tag experiment", _with_experiment, _with_tracker(lambda tracker: tracker.set_experiment_tag(1, "a", [2]))),
+        fsync="never",
+    ),
+    Operation("tag default", _fresh_and_ended, _with_tracker(lambda tracker: tracker.set_experiment_tag(0, "a", 1))),
+    Operation("untag experiment", _with_experiment, _with_tracker(lambda one: one.delete_experiment_tag(1, "none"))),
+    Operation("delete experiment", _with_experiment, _delete_experiment),
+    Operation("delete experiment again", _with_half_deleted_experiment, _delete_experiment),
+    Operation("restore experiment", _with_deleted_experiment, _restore_experiment),
+    Operation("restore half-deleted experiment", _with_half_deleted_experiment, _restore_experiment, fsync="never"),
+    Operation("gc of an experiment", _with_empty_deleted_experiment, _gc),
+    Operation("repair of a half-deleted experiment", _with_half_deleted_experiment, _repair, refresh=False),
     Operation("repair after a killed end", _killed_while_ending, _repair, refresh=False),
     Operation("artifact", _beside_source, _log_source("/weights", "a/b"), fsync="never"),
     Operation("artifact replaced", _with_artifact, _on_run(lambda run: run.log_text("text", "weights"))),

@@ -100,7 +100,7 @@ def read_seen(root: str) -> Optional[Seen]:
     address = RunAddress(root, 0, RUN_ID)
     paths = RunPaths.in_trash(address) if is_deleted(stored) else RunPaths.of(address)
     logged = {key: read_history(paths, key).stored for key in KEYS}
-    return Seen(*stored, {key: [point[:2] for point in points] for key, points in logged.items() if points})
+    return Seen(*stored[:6], {key: [point[:2] for point in points] for key, points in logged.items() if points})
 
 
 def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:

@@ -21,7 +21,7 @@ from faults import OPERATIONS, STEPS, Step, quick_folder, set_up
 from mini_mlflow import ExperimentTracker, Run, fluent
 from mini_mlflow.disk import atomic, copying, in_place
 from mini_mlflow.formats.commits import REWIND, VALUE_KINDS, MetricChange
-from mini_mlflow.writing import commit_log, experiments, lifecycle, operations, trash
+from mini_mlflow.writing import commit_log, experiment_trash, experiments, lifecycle, operations, trash
 from tree_check import KINDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -45,6 +45,13 @@ SAME_AS = {
     (fluent, "set_experiment"): "ExperimentTracker.create_experiment, if there is none",
     (fluent, "create_experiment"): "ExperimentTracker.create_experiment",
     (fluent, "delete_run"): "ExperimentTracker.delete_run",
+    **{
+        (fluent, name): "ExperimentTracker." + name
+        for name in (
+            *("rename_experiment", "set_experiment_tag", "set_experiment_tags", "delete_experiment_tag"),
+            *("delete_experiment", "restore_experiment"),
+        )
+    },
     (fluent, "restore_run"): "ExperimentTracker.restore_run",
     **{(owner, name): "Run.log_text" for owner in (Run, fluent) for name in ("log_dict", "log_figure")},
 }
@@ -152,7 +159,7 @@ def test_every_kind_of_change_is_an_operation(taken: Taken) -> None:
 def test_every_turn_of_a_life_is_an_operation(taken: Taken) -> None:
     own = {
         name: function
-        for module in (lifecycle, trash, experiments)
+        for module in (lifecycle, trash, experiments, experiment_trash)
         for name, function in vars(module).items()
         if inspect.isfunction(function) and function.__module__ == module.__name__
     }

@@ -205,6 +205,7 @@ ERRORS = [
     errors.RunDeletedError("Cannot log"),
     errors.RunExistsError(17, "A run 'r' stands there", "/tree/0/r"),
     errors.ExperimentExistsError(17, "taken", "/tree"),
+    errors.ExperimentDeletedError("restore it"),
     errors.ExperimentNotFoundError(2, "not found", "/tree/7"),
     errors.TreeBusyError("in the middle"),
     errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),

@@ -40,7 +40,7 @@ def test_damage_in_a_small_tree_is_told_and_mended_where_it_stands(runs_dir: str
     assert [(made.finding.path, made.done) for made in repair(runs_dir)] == [(path, True)]
     assert verify(runs_dir) == []
     assert ExperimentTracker(runs_dir=small_root(runs_dir, kind)).get_run("r")["params"] == {"lr": 0.1}
-    assert os.path.isdir(os.path.join(small_root(runs_dir, kind), ".quarantine"))
+    assert os.path.isdir(os.path.join(runs_dir, ".quarantine"))
 
 
 @pytest.mark.damaged_tree

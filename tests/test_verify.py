@@ -179,6 +179,10 @@ def join_lines(tree: Path, path: Path) -> None:
 
 
 DELETED = b'{"deleted_at": "2026-11-23T07:15:10Z"}'
+OF_0_1_0 = (
+    b"run_id: one\nexperiment_id: 7\nname: null\nversion: null\nstatus: FINISHED\n"
+    b"start_time: '2026-01-01T00:00:00Z'\nend_time: '2026-01-01T00:00:01Z'\n"
+)
 
 
 def to_trash(mark: Optional[bytes] = None, copy: bool = False) -> Damage:
@@ -351,6 +355,7 @@ CASES = [
     *(Case("foreign-file", path, put(), NOTICE) for path in (".trash/notes", ".trash/5/notes")),
     *(Case("torn-experiment", "5/experiment.yaml", put(data), DAMAGE) for data in (
         b"", b"name: a\n", b'name: "a"\nexperiment_id: 6\nformat: 1\n',
+        b'name: null\nexperiment_id: 5\nlifecycle_stage: "gone"\nformat: 1\n',
     )),
     Case(
         "experiment-twice", "6/experiment.yaml",
@@ -360,6 +365,10 @@ CASES = [
         ),
         NOTICE,
     ),
+    Case("experiment-half-deleted", "7/one", both(
+        at("7/experiment.yaml", put(b'name: null\nexperiment_id: 7\nlifecycle_stage: "deleted"\nformat: 1\n')),
+        at("7/one/meta.yaml", put(OF_0_1_0)),
+    ), LEFTOVER),
     Case("not-regular", "5/experiment.yaml", make_fifo, DAMAGE),
     Case("deletion-left", "5/ended/deleted.json", put(b'{"deleted_at": "2026-11-23T07:15:10Z"}'), LEFTOVER),
     Case("deletion-time", ".trash/5/ended/deleted.json", at("5/ended", to_trash()), NOTICE),

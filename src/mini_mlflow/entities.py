@@ -19,6 +19,9 @@ UNKNOWN = "UNKNOWN"
 
 END_STATUSES = (FINISHED, FAILED, KILLED)
 
+#: The stages of an experiment's life.
+ACTIVE, DELETED = "active", "deleted"
+
 #: The format that this version writes into ``meta.yaml`` and ``snapshot.json``.
 FORMAT = 1
 
@@ -45,15 +48,22 @@ class Experiment(NamedTuple):
 
     Attributes:
         experiment_id: its folder's name.
-        name: unique in the tree; None if it has none: runs were started under the number alone.
+        name: unique in the tree, deleted experiments included; None if it has none: runs were started under the
+            number alone.
         tags: key to value.
         creation_time: when the name was given, ISO 8601 in UTC; None if it has none, and for "Default".
+        artifact_location: the URI below which MLflow keeps artifacts of new runs; None: in the tree.
+        lifecycle_stage: "active" or "deleted".
+        last_update_time: when it was last renamed, tagged, deleted or restored, as creation_time; None if never.
     """
 
     experiment_id: int
     name: Optional[str]
     tags: Dict[str, Any]
     creation_time: Optional[str]
+    artifact_location: Optional[str] = None
+    lifecycle_stage: str = ACTIVE
+    last_update_time: Optional[str] = None
 
 
 class DeletedRun(NamedTuple):

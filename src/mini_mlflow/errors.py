@@ -91,6 +91,10 @@ class ExperimentExistsError(MiniMlflowError, FileExistsError, ValueError):
     """The tree has an experiment of that name; nothing was made."""
 
 
+class ExperimentDeletedError(MiniMlflowError, ValueError, LookupError):
+    """The experiment is deleted; nothing was changed. `restore_experiment` brings it back, with its runs."""
+
+
 class TreeBusyError(MiniMlflowError, RuntimeError):
     """A signal handler wants what the code that it interrupted is in the middle of; nothing was changed."""
 

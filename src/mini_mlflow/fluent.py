@@ -196,10 +196,44 @@ def get_experiment_by_name(name: str) -> Optional[Experiment]:
 
 
 def search_experiments(
-    filter_string: str = "", order_by: Optional[Sequence[str]] = None, max_results: Optional[int] = None
+    filter_string: str = "",
+    order_by: Optional[Sequence[str]] = None,
+    max_results: Optional[int] = None,
+    *,
+    lifecycle_stage: str = "active",
 ) -> List[Experiment]:
     """The experiments that pass the filter. Arguments and errors as `ExperimentTracker.search_experiments`."""
-    return _tracker().search_experiments(filter_string, order_by, max_results)
+    return _tracker().search_experiments(filter_string, order_by, max_results, lifecycle_stage=lifecycle_stage)
+
+
+def rename_experiment(experiment_id: Any, new_name: str) -> None:
+    """The experiment has that name. As `ExperimentTracker.rename_experiment`."""
+    _tracker().rename_experiment(experiment_id, new_name)
+
+
+def set_experiment_tag(experiment_id: Any, key: str, value: Any) -> None:
+    """The experiment has that tag. As `ExperimentTracker.set_experiment_tag`."""
+    _tracker().set_experiment_tag(experiment_id, key, value)
+
+
+def set_experiment_tags(experiment_id: Any, tags: Mapping[str, Any]) -> None:
+    """The experiment has these tags. As `ExperimentTracker.set_experiment_tags`."""
+    _tracker().set_experiment_tags(experiment_id, tags)
+
+
+def delete_experiment_tag(experiment_id: Any, key: str) -> None:
+    """The experiment has no such tag. As `ExperimentTracker.delete_experiment_tag`."""
+    _tracker().delete_experiment_tag(experiment_id, key)
+
+
+def delete_experiment(experiment_id: Any) -> None:
+    """The experiment is deleted, with its runs. As `ExperimentTracker.delete_experiment`."""
+    _tracker().delete_experiment(experiment_id)
+
+
+def restore_experiment(experiment_id: Any) -> None:
+    """The experiment is back, with its runs. As `ExperimentTracker.restore_experiment`."""
+    _tracker().restore_experiment(experiment_id)
 
 
 def delete_run(run_id: str, experiment_id: Any = None) -> None:

@@ -10,18 +10,22 @@ from mini_mlflow.disk.keys import check_experiment_id, check_run_id, check_text
 from mini_mlflow.disk.layout import RunPaths, resolve_root
 from mini_mlflow.entities import Point, RunAddress, Settings, resolve_settings
 from mini_mlflow.errors import InvalidTypeError, show
+from mini_mlflow.reading.experiments import is_deleted
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.reading.search import list_run_metadata
 from mini_mlflow.run import Run
 from mini_mlflow.tracker_artifacts import ArtifactReadingMethods
+from mini_mlflow.tracker_experiment_changes import ExperimentChangingMethods
 from mini_mlflow.tracker_experiments import ExperimentMethods
 from mini_mlflow.tracker_search import SearchMethods
 from mini_mlflow.tracker_trash import TrashMethods
 from mini_mlflow.writing.run_state import not_found
 
 
-class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods, ArtifactReadingMethods):
+class ExperimentTracker(
+    SearchMethods, ExperimentMethods, ExperimentChangingMethods, TrashMethods, ArtifactReadingMethods
+):
     """Starts runs in one tree and reads them back. Safe to share between threads; pickles.
 
     ``with tracker as run`` starts a run and ends it, again and again, from many threads at once: a tracker keeps no
@@ -186,7 +190,11 @@ class ExperimentTracker(SearchMethods, ExperimentMethods, TrashMethods, Artifact
         return self.experiment_id if experiment_id is None else check_experiment_id(experiment_id)
 
     def _paths(self, run_id: Any, experiment_id: Any) -> RunPaths:
-        return RunPaths.of(RunAddress(self.runs_dir, self._experiment(experiment_id), check_run_id(run_id)))
+        address = RunAddress(self.runs_dir, self._experiment(experiment_id), check_run_id(run_id))
+        if is_deleted(*address[:2]):
+            # Its runs are deleted with it, also those that do not lie in the trash yet.
+            raise not_found(address)
+        return RunPaths.of(address)
 
 
 def _rebuild(

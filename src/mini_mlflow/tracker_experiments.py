@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import errno
-import json
-import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
-from mini_mlflow.disk.keys import check_experiment_id, check_key, check_text
+from mini_mlflow.disk.keys import check_experiment_id, check_experiment_name
 from mini_mlflow.disk.layout import experiment_folder
-from mini_mlflow.entities import Experiment, Settings
-from mini_mlflow.errors import (
-    ExperimentExistsError,
-    ExperimentNotFoundError,
-    InvalidTypeError,
-    InvalidValueError,
-    show,
-)
-from mini_mlflow.formats.values import decode_value, encode_value
+from mini_mlflow.entities import ACTIVE, DELETED, Experiment, Settings
+from mini_mlflow.errors import ExperimentDeletedError, ExperimentNotFoundError, InvalidValueError, show
+from mini_mlflow.formats.experiments import check_tags
 from mini_mlflow.reading.experiment_filter import choose
-from mini_mlflow.reading.experiments import find_experiment, list_experiments, read_experiment
+from mini_mlflow.reading.experiments import find_experiment, list_experiments, name_is_taken, read_experiment
 from mini_mlflow.writing.experiments import create_unless_found
 
-_LIMIT_NAME_BYTES = 500
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_STAGES = (ACTIVE, DELETED, "all")
 
 
 class ExperimentMethods:
@@ -41,11 +32,12 @@ class ExperimentMethods:
             tags: keys as those of a run's tags, any JSON values.
 
         Raises:
-            ExperimentExistsError: the tree has one of that name (experiment 0 is called "Default"); nothing was made.
+            ExperimentExistsError: the tree has one of that name, which may be deleted (experiment 0 is called
+                "Default"); nothing was made.
             ValueError, TypeError: a bad name or tag; nothing was made.
             OSError: the disk refused, or LockTimeout; nothing was made.
         """
-        checked, checked_tags = _check_name(name), _check_tags(tags)
+        checked, checked_tags = check_experiment_name(name), check_tags(tags)
         taken: List[Experiment] = []
 
         def find() -> Optional[Experiment]:
@@ -54,11 +46,7 @@ class ExperimentMethods:
 
         made = create_unless_found(self.runs_dir, checked, checked_tags, find, self._settings)
         if taken:
-            raise ExperimentExistsError(
-                errno.EEXIST,
-                "An experiment named %r exists already, with the id %d" % (checked, made.experiment_id),
-                experiment_folder(self.runs_dir, made.experiment_id),
-            )
+            raise name_is_taken(self.runs_dir, made)
         return made.experiment_id
 
     def set_experiment(self, name: Optional[str] = None, experiment_id: Any = None) -> Experiment:
@@ -70,6 +58,7 @@ class ExperimentMethods:
 
         Raises:
             ExperimentNotFoundError: there is none of that id; the tracker's stays what it was, as for all errors.
+            ExperimentDeletedError: it is deleted; `restore_experiment` brings it back.
             ValueError, TypeError: a bad name or id, both, or neither.
             OSError: the disk refused, or LockTimeout.
         """
@@ -78,7 +67,14 @@ class ExperimentMethods:
         if name is None:
             experiment = self.get_experiment(experiment_id)
         else:
-            experiment = self._find_or_create(_check_name(name))
+            experiment = self._find_or_create(check_experiment_name(name))
+        if experiment.lifecycle_stage == DELETED:
+            name = "" if experiment.name is None else " (%s)" % show(experiment.name)
+            number = experiment.experiment_id
+            raise ExperimentDeletedError(
+                "Experiment %d%s is deleted: restore_experiment(%d) brings it back, gc() frees its name"
+                % (number, name, number)
+            )
         self.experiment_id = experiment.experiment_id
         return experiment
 
@@ -92,7 +88,7 @@ class ExperimentMethods:
         )
 
     def get_experiment(self, experiment_id: Any) -> Experiment:
-        """The experiment; its name is None if runs were started under the number alone.
+        """The experiment, deleted or not; its name is None if runs were started under the number alone.
 
         Raises:
             ExperimentNotFoundError: there is none.
@@ -106,49 +102,35 @@ class ExperimentMethods:
         return found
 
     def get_experiment_by_name(self, name: str) -> Optional[Experiment]:
-        """The experiment of that name; None if there is none. Raises ValueError or TypeError for what is no name."""
-        return find_experiment(self.runs_dir, _check_name(name))
+        """The experiment of that name, deleted or not (`Experiment.lifecycle_stage`); None if there is none.
+
+        Raises ValueError or TypeError for what is no name.
+        """
+        return find_experiment(self.runs_dir, check_experiment_name(name))
 
     def search_experiments(
-        self, filter_string: str = "", order_by: Optional[Sequence[str]] = None, max_results: Optional[int] = None
+        self,
+        filter_string: str = "",
+        order_by: Optional[Sequence[str]] = None,
+        max_results: Optional[int] = None,
+        *,
+        lifecycle_stage: str = ACTIVE,
     ) -> List[Experiment]:
         """The experiments of the tree that pass the filter; by their ids unless another order is given.
 
         Args:
             filter_string: comparisons of ``name`` and ``tags.<key>`` with ``=``, ``!=``, ``LIKE`` or ``ILIKE`` and a
                 quoted text (``%`` for any letters, ``_`` for one), joined by AND. "" passes all.
-            order_by: of ``name``, ``experiment_id`` and ``creation_time``, each with ``ASC`` or ``DESC``.
+            order_by: of ``name``, ``experiment_id``, ``creation_time`` and ``last_update_time``, each with ``ASC`` or
+                ``DESC``.
             max_results: None for all.
+            lifecycle_stage: "active", "deleted" or "all".
 
         Raises:
             ValueError, TypeError: a filter that is not understood (the message says from where on), or a bad argument.
         """
-        return choose(list_experiments(self.runs_dir), filter_string, order_by, max_results)
-
-
-def _check_name(name: Any) -> str:
-    if not isinstance(name, str):
-        raise InvalidTypeError("an experiment's name must be a str, not %s: %s" % (type(name).__name__, show(name)))
-    checked = check_text(name, "an experiment's name") or ""
-    if not checked.strip():
-        raise InvalidValueError("an experiment's name cannot be empty")
-    if _CONTROL.search(checked):
-        raise InvalidValueError("an experiment's name cannot contain control characters: %.80r" % checked)
-    size = len(checked.encode("utf-8"))
-    if size > _LIMIT_NAME_BYTES:
-        raise InvalidValueError(
-            "an experiment's name cannot be longer than %d bytes in UTF-8 (it has %d)" % (_LIMIT_NAME_BYTES, size)
-        )
-    return checked
-
-
-def _check_tags(tags: Any) -> Dict[str, Any]:
-    if tags is not None and not isinstance(tags, Mapping):
-        raise InvalidTypeError("tags must be a dict, not %s" % show(tags))
-    checked = {}
-    for key, value in (tags or {}).items():
-        text = check_key(key, "tag key")
-        encoded = encode_value(value, "tag %r" % text)
-        nonfinite = json.loads(encoded.nonfinite) if encoded.nonfinite else None
-        checked[text] = decode_value(json.loads(encoded.json), nonfinite)
-    return checked
+        if lifecycle_stage not in _STAGES:
+            raise InvalidValueError("lifecycle_stage must be one of %s, not %s" % (_STAGES, show(lifecycle_stage)))
+        found = list_experiments(self.runs_dir)
+        wanted = [one for one in found if lifecycle_stage in ("all", one.lifecycle_stage)]
+        return choose(wanted, filter_string, order_by, max_results)

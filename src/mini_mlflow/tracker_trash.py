@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, List
 
+from mini_mlflow.collecting import collect, find_due
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id
 from mini_mlflow.entities import DeletedRun, RunAddress, Settings
 from mini_mlflow.errors import InvalidTypeError, InvalidValueError, show
-from mini_mlflow.reading.trash import has_lain, list_deleted
+from mini_mlflow.reading.trash import list_deleted
 from mini_mlflow.writing import trash
 
 
@@ -39,21 +40,25 @@ class TrashMethods:
         Raises:
             RunNotFoundError: it is not in the trash.
             RunExistsError: a run of that id stands in the experiment.
+            ExperimentDeletedError: its experiment is deleted; `restore_experiment` brings that back, with all its runs.
             ValueError, TypeError: no run id or experiment id.
             OSError: the disk refused, or LockTimeout; the run lies in the trash.
         """
         trash.restore(self._trash_address(run_id, experiment_id), self._settings)
 
     def list_deleted_runs(self, experiment_id: Any = None) -> List[DeletedRun]:
-        """The runs in the trash, the one deleted last first; of all experiments if none is named."""
+        """The runs that are deleted, the one deleted last first; of all experiments if none is named."""
         return list_deleted(self.runs_dir, None if experiment_id is None else check_experiment_id(experiment_id))
 
     def gc(self, older_than_s: float = 0.0, dry_run: bool = False, experiment_id: Any = None) -> List[str]:
         """Runs that have lain in the trash for ``older_than_s`` seconds are gone for good, the oldest deletion first.
 
+        So are experiments that have been deleted for so long, once none of their runs is left; and deleted models and
+        traces of MLflow's.
+
         Args:
             older_than_s: seconds since the deletion, 0 or more.
-            dry_run: nothing is removed; what would be is returned.
+            dry_run: nothing is removed; the runs that would be are returned.
             experiment_id: None: of all experiments.
 
         Returns:
@@ -65,9 +70,10 @@ class TrashMethods:
                 system does not let go of a removed run (a missing permission) is left to the next gc instead.
         """
         seconds = _check_seconds(older_than_s)
-        found = reversed(self.list_deleted_runs(experiment_id))
-        due = [one for one in found if has_lain(self.runs_dir, one, seconds)]
-        return [one.run_id for one in due] if dry_run else trash.gc(self.runs_dir, due, self._settings)
+        chosen = None if experiment_id is None else [check_experiment_id(experiment_id)]
+        if dry_run:
+            return [one.run_id for one in find_due(self.runs_dir, seconds, chosen).runs]
+        return collect(self.runs_dir, seconds, self._settings, chosen).runs
 
     def _trash_address(self, run_id: Any, experiment_id: Any) -> RunAddress:
         number = self.experiment_id if experiment_id is None else check_experiment_id(experiment_id)

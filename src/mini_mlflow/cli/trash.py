@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any, List
+from typing import Any, List, Sized
 
 from mini_mlflow.cli.addressing import chosen_experiments, find_run, shorten_id
 from mini_mlflow.cli.command import DELETED_RUN, Command, CommandError, Request, add_experiments, add_run
@@ -129,33 +129,38 @@ def _add_gc(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=0.0,
         metavar="AGE",
-        help="only runs deleted so long ago: 90s, 15m, 12h, 30d or 2w (default: all that are in the trash)",
+        help="only what was deleted so long ago: 90s, 15m, 12h, 30d or 2w (default: all that are in the trash)",
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be removed, and remove nothing")
     add_experiments(parser)
 
 
 def _gc(request: Request) -> int:
+    from mini_mlflow.collecting import collect, find_due
     from mini_mlflow.entities import resolve_settings
-    from mini_mlflow.reading.trash import has_lain
-    from mini_mlflow.writing.trash import gc
 
-    deleted = reversed(find_deleted(request))
-    due = [run for run in deleted if has_lain(request.root, run, request.arguments.older_than)]
+    chosen, older_than = chosen_experiments(request), request.arguments.older_than
+    due = find_due(request.root, older_than, chosen)
     if request.arguments.dry_run:
-        write_deleted(request, due)
-        request.output.message("%s would be removed for good" % count_of(len(due), "run"))
+        write_deleted(request, due.runs)
+        request.output.message("%s would be removed for good" % _count(due.runs, due.experiments))
         return DONE
-    with Progress(request.output, "removing", "runs", len(due)) as progress:
-        removed = set(gc(request.root, progress.count(due), resolve_settings()))
-    write_deleted(request, [run for run in due if run.run_id in removed])
-    request.output.message("%s removed for good" % count_of(len(removed), "run"))
+    with Progress(request.output, "removing", "runs", len(due.runs)) as progress:
+        done = collect(request.root, older_than, resolve_settings(), chosen, progress.count)
+    removed = set(done.runs)
+    write_deleted(request, [run for run in due.runs if run.run_id in removed])
+    request.output.message("%s removed for good" % _count(done.runs, done.experiments))
     return DONE
+
+
+def _count(runs: Sized, experiments: Sized) -> str:
+    told = count_of(len(runs), "run")
+    return "%s and %s" % (told, count_of(len(experiments), "experiment")) if experiments else told
 
 
 GC = Command(
     "gc",
-    "remove deleted runs for good",
+    "remove deleted runs and experiments for good",
     "mini-mlflow gc --older-than 30d --dry-run",
     _add_gc,
     _gc,

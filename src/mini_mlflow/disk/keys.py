@@ -20,6 +20,7 @@ from mini_mlflow.errors import InvalidKeyError, InvalidPathError, InvalidTypeErr
 
 LIMIT_BYTES = 200
 _LIMIT_NAME_CHARACTERS = 10_000
+_LIMIT_EXPERIMENT_NAME_BYTES = 500
 TEMPORARY_PREFIX = ".tmp-"
 
 # The ids that `new_run_id` draws, which every listing checks by the thousand. No other rule can refuse one.
@@ -27,6 +28,7 @@ _DRAWN_ID = re.compile(r"[0-9a-f]{32}\Z")
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029/\\<>:"|?*]')
 # Windows reserves these with any extension: "nul.json" opens the device.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\xb9\xb2\xb3]|conin\$|conout\$)(?:\.|\Z)", re.I)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _TO_QUOTE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\<>:"|?*%]')
 _QUOTED = re.compile(r"(?:%[0-9A-F]{2})+")
 # The names that nearly everybody uses skip the rest of quote_key. No device name is longer than four letters
@@ -187,6 +189,29 @@ def check_text(text: Any, what: str) -> Optional[str]:
     except UnicodeEncodeError:
         raise InvalidValueError("%s is not valid Unicode: %.80r" % (what, plain)) from None
     return plain
+
+
+def check_experiment_name(name: Any) -> str:
+    """The name, if an experiment may have it: a non-empty str of at most 500 bytes, without control characters.
+
+    Raises:
+        InvalidTypeError: not a str.
+        InvalidValueError: a str that breaks the rule.
+    """
+    if not isinstance(name, str):
+        raise InvalidTypeError("an experiment's name must be a str, not %s: %s" % (type(name).__name__, show(name)))
+    checked = check_text(name, "an experiment's name") or ""
+    if not checked.strip():
+        raise InvalidValueError("an experiment's name cannot be empty")
+    if _CONTROL.search(checked):
+        raise InvalidValueError("an experiment's name cannot contain control characters: %.80r" % checked)
+    size = len(checked.encode("utf-8"))
+    if size > _LIMIT_EXPERIMENT_NAME_BYTES:
+        raise InvalidValueError(
+            "an experiment's name cannot be longer than %d bytes in UTF-8 (it has %d)"
+            % (_LIMIT_EXPERIMENT_NAME_BYTES, size)
+        )
+    return checked
 
 
 @functools.lru_cache(maxsize=4096)

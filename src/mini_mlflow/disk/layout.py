@@ -7,9 +7,11 @@
     ├── .locks/tree.lock   gc.lock
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
-    ├── .mlflow/models/…   .mlflow/traces/…         trees like this one, of MLflow's logged models and of its traces
+    ├── .mlflow/models/…   traces/…                 trees of the same kind, of MLflow's logged models and traces
+    ├── registry.db                                 MLflow's own registry, which is a database of its own
     └── <experiment_id>/
         ├── experiment.yaml
+        ├── models/…   traces/…                     what MLflow keeps as artifacts beside those of runs
         └── <run_id>/
             ├── meta.yaml   snapshot.json
             ├── params/<key>.json   tags/<key>.json
@@ -37,12 +39,13 @@ TAGS = "tags"
 ARTIFACTS = "artifacts"
 LOCKS = ".locks"
 TRASH = ".trash"
-#: What MLflow knows beside runs stands in small trees of this folder, under the names below.
-SMALL_TREES = ".mlflow"
-MODELS, TRACES = "models", "traces"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
 TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
+#: Where what MLflow keeps beside runs stands as runs, each kind in a whole tree of its own.
+MLFLOW = ".mlflow"
+MODELS, TRACES = "models", "traces"
+REGISTRY = ("registry.db", "registry.db-journal", "registry.db-wal", "registry.db-shm")
 #: What a repair has moved out of the way, and the originals of what it has replaced.
 QUARANTINE = ".quarantine"
 #: How the folders begin in which `upkeep.doctor` tries a file system out.
@@ -73,7 +76,12 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
 
 def small_root(root: str, kind: str) -> str:
     """The root of the small tree of a kind, `MODELS` or `TRACES`."""
-    return os.path.join(root, SMALL_TREES, kind)
+    return os.path.join(root, MLFLOW, kind)
+
+
+def inner_trees(root: str) -> Tuple[str, str]:
+    """The trees within the tree: of MLflow's logged models, and of its traces. They need not be there."""
+    return os.path.join(root, MLFLOW, MODELS), os.path.join(root, MLFLOW, TRACES)
 
 
 class RunPaths(NamedTuple):

@@ -21,6 +21,7 @@ from mini_mlflow.errors import (
     RunNotFoundError,
     show,
 )
+from mini_mlflow.reading.experiments import is_deleted
 
 _NAMED_AT_MOST = 8
 
@@ -45,11 +46,17 @@ def iter_addresses(root: str, experiment_id: int) -> Iterator[RunAddress]:
     """Where the runs of an experiment may stand, in no order: its folders whose names are run ids.
 
     Links are told of and left out. A run that is moved away and back meanwhile may come twice. Nothing comes of an
-    experiment that does not exist.
+    experiment that does not exist, or is deleted.
 
     Raises:
         OSError: the experiment's folder cannot be listed (OutsideTreeError: it is none).
     """
+    if not is_deleted(root, experiment_id):
+        yield from iter_standing(root, experiment_id)
+
+
+def iter_standing(root: str, experiment_id: int) -> Iterator[RunAddress]:
+    """The same, whether the experiment is deleted or not."""
     for name, is_real in iter_folders(experiment_folder(root, experiment_id)):
         try:
             address = RunAddress(root, experiment_id, check_run_id(name))
@@ -87,6 +94,7 @@ def find_run(root: str, prefix: str, experiment_ids: Optional[Iterable[int]] = N
         numbers: Sequence[int] = [check_experiment_id(experiment)]
     else:
         numbers = list_experiment_ids(root) if experiment_ids is None else sorted(set(experiment_ids))
+    numbers = [number for number in numbers if not is_deleted(root, number)]
     found = _exact(root, beginning, numbers) or _beginning(root, beginning, numbers)
     if not found:
         where = "" if len(numbers) != 1 else " in experiment %d" % numbers[0]

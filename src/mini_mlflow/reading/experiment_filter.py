@@ -14,7 +14,9 @@ _TERM = re.compile(
     re.X | re.I,
 )
 _AND = re.compile(r"AND\b", re.I)
-_ORDER = re.compile(r"\s*(?:attributes?\.)?(name|experiment_id|creation_time)(?:\s+(ASC|DESC))?\s*\Z", re.I)
+_ORDER = re.compile(
+    r"\s*(?:attributes?\.)?(name|experiment_id|creation_time|last_update_time)(?:\s+(ASC|DESC))?\s*\Z", re.I
+)
 
 Test = Callable[[Experiment], bool]
 
@@ -48,7 +50,8 @@ def _parse_order(text: Any) -> Tuple[str, bool]:
     match = _ORDER.match(text) if isinstance(text, str) else None
     if match is None:
         raise InvalidValueError(
-            "order_by takes name, experiment_id or creation_time, with ASC or DESC, not %s" % show(text)
+            "order_by takes name, experiment_id, creation_time or last_update_time, with ASC or DESC, not %s"
+            % show(text)
         )
     return match.group(1).lower(), (match.group(2) or "").upper() == "DESC"
 

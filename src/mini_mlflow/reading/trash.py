@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Iterator, List, Optional
+from typing import Container, Iterator, List, Optional
 
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id
 from mini_mlflow.disk.layout import RunPaths, trash_folder
-from mini_mlflow.disk.regular import read_file, scan_folders
-from mini_mlflow.entities import DeletedRun, RunAddress
+from mini_mlflow.disk.regular import exists, read_file, scan_folders
+from mini_mlflow.entities import DeletedRun, Experiment, RunAddress
 from mini_mlflow.errors import DamagedFileError, InvalidKeyError, InvalidValueError
 from mini_mlflow.formats.deletions import parse_deletion
 from mini_mlflow.formats.times import iso_to_ms
+from mini_mlflow.reading.addresses import iter_standing
+from mini_mlflow.reading.experiments import list_deleted_experiments
 from mini_mlflow.reading.run_view import read_stored_metadata
 
 
 def list_deleted(root: str, experiment_id: Optional[int] = None) -> List[DeletedRun]:
-    """The runs of an experiment (None: of all) that lie in the trash, the one deleted last first.
+    """The runs of an experiment (None: of all) that are deleted, the one deleted last first.
 
-    A run of which nothing can be read is among them: it can be restored, and removed.
+    They lie in the trash, or stand in an experiment that is deleted and are about to be moved there.
+
+    A run of which nothing can be read is among those in the trash: it can be restored, and removed.
 
     Raises:
         OutsideTreeError, OSError: the trash, or an experiment's part of it, cannot be listed.
     """
-    found = [one for number in _experiments(root, experiment_id) for one in _in_experiment(root, number)]
+    # These first: a run that is moved from there to the trash meanwhile is found, at one place or the other.
+    standing = [one for experiment in list_deleted_experiments(root) for one in _standing(root, experiment)]
+    in_trash = [one for number in _experiments(root, experiment_id) for one in _in_experiment(root, number)]
+    both = {one[:2]: one for one in standing + in_trash if experiment_id in (None, one.experiment_id)}
+    found = list(both.values())
     found.sort(key=lambda one: (one.deleted_at or "", one.run_id), reverse=True)
     return found
+
+
+def _standing(root: str, experiment: Experiment) -> Iterator[DeletedRun]:
+    for address in iter_standing(root, experiment.experiment_id):
+        paths = RunPaths.of(address)
+        if exists(paths.meta) or exists(paths.snapshot):
+            yield _read(paths)._replace(deleted_at=experiment.last_update_time)
 
 
 def _experiments(root: str, experiment_id: Optional[int]) -> Iterator[int]:
@@ -79,5 +94,21 @@ def has_lain(root: str, deleted: DeletedRun, seconds: float) -> bool:
             since_ms = int(os.lstat(RunPaths.in_trash(address).folder).st_ctime * 1000.0)
         except FileNotFoundError:
             return False
-    # The clock may have gone back since: no run has lain there for less than no time.
+    return _is_past(since_ms, seconds)
+
+
+def list_due_experiments(root: str, seconds: float, experiment_ids: Optional[Container[int]]) -> List[Experiment]:
+    """The experiments (of these; None: of all) that have been deleted for so many seconds."""
+    found = []
+    for one in list_deleted_experiments(root):
+        since_ms = iso_to_ms(one.last_update_time)
+        # Without the time, it was not this library that deleted it.
+        is_old = since_ms is None or _is_past(since_ms, seconds)
+        if is_old and (experiment_ids is None or one.experiment_id in experiment_ids):
+            found.append(one)
+    return found
+
+
+def _is_past(since_ms: int, seconds: float) -> bool:
+    # The clock may have gone back since: nothing has lain there for less than no time.
     return max(0.0, time.time() - since_ms / 1000.0) >= seconds

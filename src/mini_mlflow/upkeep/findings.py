@@ -71,6 +71,7 @@ _RULES: Dict[str, Tuple[str, str]] = {
     # Experiments
     "torn-experiment": (DAMAGE, "experiment.yaml is whole, and names the experiment in whose folder it stands."),
     "experiment-twice": (NOTICE, "No two experiments have the same name."),
+    "experiment-half-deleted": (LEFTOVER, "No run stands in an experiment that is deleted."),
     # The trash
     "deletion-left": (LEFTOVER, "Only a run in the trash says when it was deleted."),
     "deletion-time": (NOTICE, "A run in the trash says when it was deleted."),

@@ -41,6 +41,7 @@ from mini_mlflow.upkeep.mending_trash import (
     mend_deletion_left,
     mend_deletion_time,
     mend_experiment_twice,
+    mend_half_deleted,
     mend_remains,
     mend_torn_experiment,
 )
@@ -94,6 +95,7 @@ MENDINGS: Dict[str, Mending] = {
     "remains": Mending(ENTRIES, mend_remains),
     "torn-experiment": Mending(ENTRIES, mend_torn_experiment),
     "experiment-twice": Mending(ENTRIES, mend_experiment_twice),
+    "experiment-half-deleted": Mending(ENTRIES, mend_half_deleted),
     "deletion-left": Mending(ENTRIES, mend_deletion_left),
     "deletion-time": Mending(ENTRIES, mend_deletion_time),
     "deleted-twice": Mending(ENTRIES, mend_deleted_twice),

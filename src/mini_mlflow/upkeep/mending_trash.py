@@ -6,10 +6,12 @@ import os
 from typing import Optional
 
 from mini_mlflow.disk import atomic
+from mini_mlflow.disk.keys import check_experiment_id
 from mini_mlflow.disk.layout import GC_LOCK, TRASH, TREE_LOCK
 from mini_mlflow.formats.deletions import dump_deletion
 from mini_mlflow.formats.times import ms_to_iso
-from mini_mlflow.upkeep.mending import Case, Plan, move_away, refuse
+from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Plan, move_away, refuse
+from mini_mlflow.writing.experiment_trash import finish_deletion
 from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held
 
@@ -39,6 +41,18 @@ def mend_torn_experiment(case: Case) -> Plan:
 
 def mend_experiment_twice(case: Case) -> Plan:
     return refuse("change one of the two names", "which of them is right, a person must say")
+
+
+def mend_half_deleted(case: Case) -> Plan:
+    """What deleting the experiment left, and so all that it left there."""
+    return Plan("move it to the trash", lambda: _finish_deletion(case))
+
+
+def _finish_deletion(case: Case) -> Optional[str]:
+    if not os.path.lexists(case.path):
+        raise AlreadyMendedError
+    finish_deletion(case.tree.root, check_experiment_id(case.parts[0]), case.tree.settings)
+    return "it could not be moved" if os.path.lexists(case.path) else None
 
 
 def mend_deletion_left(case: Case) -> Plan:

@@ -23,12 +23,12 @@ from mini_mlflow.entities import resolve_settings
 from mini_mlflow.errors import InvalidValueError, MiniMlflowError
 from mini_mlflow.upkeep.entries import Entry
 from mini_mlflow.upkeep.findings import RULES, Finding, Look
+from mini_mlflow.upkeep.inner_trees import list_inner_trees, seen_from
 from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Repair, Tree, describe_error
 from mini_mlflow.upkeep.mending_table import DOCUMENTS, FOLD, MENDINGS, RANKS, WHOLE_RUN
 from mini_mlflow.upkeep.mending_trash import IN_TRASH, mend_in_trash
 from mini_mlflow.upkeep.quarantine import Quarantine
 from mini_mlflow.upkeep.run_look import RunLook
-from mini_mlflow.upkeep.small_trees import Part, list_parts
 from mini_mlflow.upkeep.verify import find_in_run, look_at_run, note_no_run, walk
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 
@@ -75,33 +75,26 @@ def iter_repairs(
     """The same, one at a time. Whoever stops in between leaves the tree as it is by then; no lock is held meanwhile."""
     root = resolve_root(runs_dir)
     settings = resolve_settings()
+    quarantine = Quarantine(root, settings.fsync != "never")
+    trees = [Tree(path, settings, quarantine) for path in (root, *list_inner_trees(root))]
     wanted = set(RULES if rules is None else rules)
     if not wanted <= set(RULES):
         raise InvalidValueError("unknown rules: %s; see RULES" % ", ".join(sorted(map(str, wanted - set(RULES)))))
     chosen = None if run_ids is None else set(map(check_run_id, run_ids))
-    parts = [
-        (part, Tree(part.root, settings, Quarantine(part.root, settings.fsync != "never"))) for part in list_parts(root)
-    ]
-    if chosen is None:
-        for part, tree in parts:
-            yield from _told(part, _repair_outside_of_runs(tree, wanted, dry_run))
-    runs = [
-        (part, tree, paths, entry)
-        for part, tree in parts
-        for paths, entry in _list_runs(part.root)
-        if chosen is None or paths.address.run_id in chosen
-    ]
-    for number, (part, tree, paths, entry) in enumerate(runs):
+    for tree in trees if chosen is None else ():
+        yield from _seen_from(root, tree, _repair_outside_of_runs(tree, wanted, dry_run))
+    runs = [(tree, *run) for tree in trees for run in _list_runs(tree.root)]
+    runs = [run for run in runs if chosen is None or run[1].address.run_id in chosen]
+    for number, (tree, paths, entry) in enumerate(runs):
         if progress is not None:
             progress(number, len(runs))
-        yield from _told(part, _RunRepair(tree, paths, entry, wanted, dry_run).go_through())
+        yield from _seen_from(root, tree, _RunRepair(tree, paths, entry, wanted, dry_run).go_through())
     if progress is not None:
         progress(len(runs), len(runs))
 
 
-def _told(part: Part, repairs: Iterator[Repair]) -> Iterator[Repair]:
-    for made in repairs:
-        yield made._replace(finding=part.tell(made.finding))
+def _seen_from(root: str, tree: Tree, repairs: Iterable[Repair]) -> Iterator[Repair]:
+    return (one._replace(finding=seen_from(root, tree.root, one.finding)) for one in repairs)
 
 
 def _list_runs(root: str) -> List[Tuple[RunPaths, Entry]]:

@@ -1,5 +1,7 @@
 """A whole tree, read and judged: `verify` returns everything that is wrong, and changes nothing.
 
+The trees that stand within it, of what MLflow keeps beside runs, are part of it.
+
 It takes no lock, writes nothing, works on a read-only tree, and may run beside writers. Most of what it tells is
 certain after one look, since files are replaced whole. What rests on several files is only doubted, and told if a
 second look finds it too (`upkeep.confirming`).
@@ -26,9 +28,10 @@ from mini_mlflow.disk.layout import (
     LOCKS,
     LOG,
     METRICS,
+    MLFLOW,
     PARAMS,
     QUARANTINE,
-    SMALL_TREES,
+    REGISTRY,
     TAGS,
     TRASH,
     TREE_LOCK,
@@ -42,13 +45,13 @@ from mini_mlflow.upkeep.artifact_look import look_at_artifacts
 from mini_mlflow.upkeep.confirming import iter_confirmed
 from mini_mlflow.upkeep.document_look import look_at_values
 from mini_mlflow.upkeep.entries import Entry, is_file, is_folder, iter_entries, note_foreign
-from mini_mlflow.upkeep.experiment_look import look_at_name
+from mini_mlflow.upkeep.experiment_look import holds_artifacts, iter_left_standing, look_at_name
 from mini_mlflow.upkeep.findings import Finding, Look
+from mini_mlflow.upkeep.inner_trees import list_inner_trees, look_at_inner_trees, seen_from
 from mini_mlflow.upkeep.log_look import look_at_log, look_for_documents_ahead, look_for_documents_of_log
 from mini_mlflow.upkeep.metric_look import look_at_metrics
 from mini_mlflow.upkeep.owners import look_at_owner
 from mini_mlflow.upkeep.run_look import RunLook, look_at_entries, look_at_meta
-from mini_mlflow.upkeep.small_trees import holds_artifacts, list_parts, look_at_small_trees
 from mini_mlflow.upkeep.snapshot_look import compare_snapshot, look_at_snapshot
 from mini_mlflow.upkeep.trash_look import iter_remains, look_at_deletion
 
@@ -75,14 +78,15 @@ def iter_findings(runs_dir: Any) -> Iterator[Finding]:
 
 
 def walk_all(root: str, visit: FindInRun) -> Iterator[Finding]:
-    """As `walk`, of the tree and of the small trees in it, each finding with its path in the tree."""
-    for part in list_parts(root):
-        for finding in walk(Look(part.root), visit):
-            yield part.tell(finding)
+    """The findings of `walk` in the tree and in those that stand within it, all with their paths in the tree."""
+    yield from walk(Look(root), visit)
+    for tree in list_inner_trees(root):
+        for finding in walk(Look(tree), visit):
+            yield seen_from(root, tree, finding)
 
 
 def walk(look: Look, visit: FindInRun) -> Iterator[Finding]:
-    """The findings outside of runs, and of each run what ``visit`` gives. Raises as `verify` does."""
+    """The findings outside of runs, and of each run what ``visit`` gives, in one tree. Raises as `verify` does."""
     with os.scandir(look.root):
         pass
     names: Dict[str, int] = {}
@@ -106,14 +110,16 @@ def _find_in_root(look: Look, entry: Entry, names: Dict[str, int], visit: FindIn
         return
     if entry.name.startswith(TEMPORARY_PREFIX):
         return
+    if entry.name in REGISTRY:
+        # MLflow's own database, which it locks and replaces as it likes.
+        return
+    if entry.name == MLFLOW:
+        look_at_inner_trees(look, entry)
+        return
     if entry.name in (LOCKS, QUARANTINE, TRASH):
         if is_folder(look, entry) and entry.name != QUARANTINE:
             in_locks = entry.name == LOCKS
             yield from _find_in_locks(look, entry.path) if in_locks else _find_in_trash(look, entry.path, visit)
-        return
-    if entry.name == SMALL_TREES:
-        if is_folder(look, entry):
-            yield from look_at_small_trees(look, entry.path)
         return
     try:
         experiment_id = check_experiment_id(entry.name)
@@ -172,6 +178,8 @@ def _find_in_experiment(
             look_at_name(look, entry, experiment_id, names)
         elif stat.S_ISREG(entry.mode):
             note_foreign(look, entry, "an experiment")
+        elif names is not None and stat.S_ISDIR(entry.mode) and holds_artifacts(entry):
+            continue
         elif is_folder(look, entry):
             try:
                 run_id = check_run_id(entry.name)
@@ -181,6 +189,8 @@ def _find_in_experiment(
                 where = RunPaths.of if names is not None else RunPaths.in_trash
                 yield from visit(where(RunAddress(look.root, experiment_id, run_id)), entry)
         yield from look.drain()
+    if names is not None:
+        yield from iter_left_standing(look, folder, experiment_id, _lock(look.root, GC_LOCK))
 
 
 def note_no_run(look: RunLook, entry: Entry) -> None:

@@ -26,6 +26,7 @@ from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.commit_log import draw_number
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
+from mini_mlflow.writing.experiment_files import refuse_deleted
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.reopening import remove_snapshot, restore
@@ -41,7 +42,7 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
 
     Raises:
         RunNotFoundError: it does not exist and is not to be created; nothing was made.
-        RunDeletedError: it lies in the trash, from where it must be restored or removed first; nothing was made.
+        RunDeletedError, ExperimentDeletedError: it lies in the trash, or its experiment is deleted; nothing was made.
         DamagedFileError: its ``meta.yaml`` cannot be read.
         LockTimeout, OSError: the tree is as it was (the lock files may be new).
     """
@@ -57,6 +58,7 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
 
 
 def _start(run: OpenRun, request: StartRequest) -> None:
+    refuse_deleted(*run.paths.address[:2])
     try:
         run.meta = read_state(run.paths, run.files.seen)
     except FileNotFoundError:
@@ -98,6 +100,8 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         atomic.write_file(paths.folder, META, data, durable)
         if durable:
             _sync_way_down(run)
+        # Once more: who deletes the experiment meanwhile may have gone through its runs before this one stood there.
+        refuse_deleted(*paths.address[:2])
         run.files.note_creation(data, meta)
     except BaseException:
         run.give_up_ownership()

@@ -13,6 +13,7 @@ from mini_mlflow.entities import RUNNING, RunAddress
 from mini_mlflow.errors import DamagedFileError, RunDeletedError, RunEndedError, RunNotFoundError
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_snapshot, parse_value_document
 from mini_mlflow.formats.history import parse_first_line
+from mini_mlflow.writing.experiment_files import is_deleted
 from mini_mlflow.writing.seen import Seen
 
 
@@ -68,7 +69,9 @@ def not_found(address: RunAddress) -> RunNotFoundError:
     """The error that names the run, its experiment and the tree, and what helps if it was deleted."""
     paths = RunPaths.of(address)
     text = "Run %r not found in experiment %d" % address[2:0:-1]
-    if exists(paths.trashed):
+    if is_deleted(*address[:2]):
+        text += ": the experiment has been deleted, and restore_experiment(%d) brings it back" % address.experiment_id
+    elif exists(paths.trashed):
         text += ": it has been deleted, and restore_run(%r) brings it back" % address.run_id
     return RunNotFoundError(errno.ENOENT, text, paths.folder)
 
@@ -84,10 +87,10 @@ def read_live_state(paths: RunPaths, seen: Seen) -> Dict[str, Any]:
 def explain(paths: RunPaths, error: Exception) -> Exception:
     """``error``; or what the caller must be told instead, if files are missing since the run was deleted."""
     if isinstance(error, FileNotFoundError) and exists(paths.trashed) and not exists(paths.meta):
-        run_id = paths.address.run_id
+        _, number, run_id = paths.address
+        remedy = "restore_experiment(%d)" % number if is_deleted(*paths.address[:2]) else "restore_run(%r)" % run_id
         return RunDeletedError(
-            "Cannot log to run %r: it has been deleted; restore_run(%r) brings it back, gc() removes it for good"
-            % (run_id, run_id)
+            "Cannot log to run %r: it has been deleted; %s brings it back, gc() removes it for good" % (run_id, remedy)
         )
     return error
 

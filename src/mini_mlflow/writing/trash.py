@@ -38,6 +38,7 @@ from mini_mlflow.entities import DeletedRun, RunAddress, Settings
 from mini_mlflow.errors import DamagedFileError, RunExistsError, RunNotFoundError
 from mini_mlflow.formats.deletions import dump_deletion, parse_deletion
 from mini_mlflow.formats.times import now_iso
+from mini_mlflow.writing.experiment_files import is_deleted, refuse_deleted
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 from mini_mlflow.writing.run_state import not_found
 from mini_mlflow.writing.sweeping import remove_tree
@@ -78,7 +79,7 @@ def _delete(run: OpenRun) -> None:
             atomic.sync_folder(folder)
     try:
         atomic.write_file(paths.folder, DELETION, dump_deletion(now_iso()), sync)
-        _move(paths.folder, paths.trashed, sync)
+        move_synced(paths.folder, paths.trashed, sync)
     except BaseException:
         _remove_mark(paths)
         raise
@@ -86,22 +87,28 @@ def _delete(run: OpenRun) -> None:
         run.files.forget()
 
 
-def restore(address: RunAddress, settings: Settings) -> None:
+def restore(address: RunAddress, settings: Settings, with_experiment: bool = False) -> None:
     """The run stands in its experiment again, as it was; whoever had it open goes on logging to it.
+
+    Args:
+        with_experiment: the experiment is deleted, and all of its runs are brought back before it is itself.
 
     Raises:
         RunNotFoundError: it is not in the trash.
         RunExistsError: a run of that id stands in the experiment.
+        ExperimentDeletedError: the experiment is deleted, and not about to be restored; it lies in the trash.
         OutsideTreeError, LockTimeout, OSError: it lies in the trash as it did.
     """
     run = get_open_run(address, settings)
     if not os.path.lexists(run.paths.trashed):
         raise _not_in_trash(run.paths)
-    run.group.run_alone(lambda: _restore(run))
+    run.group.run_alone(lambda: _restore(run, with_experiment))
 
 
-def _restore(run: OpenRun) -> None:
+def _restore(run: OpenRun, with_experiment: bool) -> None:
     paths, sync = run.paths, run.settings.fsync != "never"
+    if not with_experiment:
+        refuse_deleted(*paths.address[:2])
     try:
         atomic.check_folder(trash_folder(paths.address.root))
         atomic.check_folder(os.path.dirname(paths.trashed))
@@ -112,7 +119,11 @@ def _restore(run: OpenRun) -> None:
     if sync:
         atomic.sync_folder(paths.address.root)
     try:
-        _move(paths.trashed, paths.folder, sync)
+        move_synced(paths.trashed, paths.folder, sync)
+        if not with_experiment and is_deleted(*paths.address[:2]):
+            # It was marked as deleted before this run stood in it: whoever did so may have gone through its runs.
+            move_synced(paths.folder, paths.trashed, sync)
+            refuse_deleted(*paths.address[:2])
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise _exists(paths, paths.folder, "stands there; delete it first, or move it away") from None
@@ -130,7 +141,7 @@ def _remove_mark(paths: RunPaths) -> None:
         pass
 
 
-def _move(path: str, target: str, sync: bool) -> None:
+def move_synced(path: str, target: str, sync: bool) -> None:
     """The folder stands at ``target``, and with ``sync`` does after a power cut. Else raises, and it is at ``path``."""
     atomic.move(path, target)
     if sync:
@@ -188,7 +199,7 @@ def _take_out(run: OpenRun, deleted: DeletedRun, temporary: str) -> bool:
     if not exists(paths.folder) or _deleted_at(paths) != deleted.deleted_at:
         return False
     # Synced before anything of it is removed, or a cut would bring half a run back into the trash.
-    _move(paths.folder, temporary, run.settings.fsync != "never")
+    move_synced(paths.folder, temporary, run.settings.fsync != "never")
     return True
 
 

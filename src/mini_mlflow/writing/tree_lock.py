@@ -1,4 +1,5 @@
-"""The locks that guard what belongs to no single run: the names and numbers of experiments, and what gc removes.
+"""The locks that guard what belongs to no single run: what experiments are called and how they stand (the tree's lock),
+and what moves all of an experiment's runs at once, or removes them (the gc's).
 
 One process at a time holds one, and in it one thread: flock(2) excludes threads too, as each takes its lock on a
 descriptor of its own, but a fork in the middle of a hold would leave the child with a copy of that descriptor, which
@@ -35,13 +36,31 @@ def held(root: str, name: str, timeout_s: float) -> Iterator[None]:
         raise TreeBusyError("this thread is in the middle of changing %s; do it after the signal handler" % root)
     with _turn:
         atomic.create_folders(root)
-        # The tree may stand behind a link, which a lock's folders may not.
-        lock = KeptLock(os.path.join(os.path.realpath(root), LOCKS, name))
-        try:
-            lock.acquire(timeout_s)
+        with _holding(root, name, timeout_s):
             yield
-        finally:
-            lock.close()
+
+
+@contextmanager
+def held_too(root: str, name: str, timeout_s: float) -> Iterator[None]:
+    """The same for who is within `held` already, with another name: the gc's lock first, then the tree's.
+
+    Raises:
+        LockTimeout, OSError: as there.
+    """
+    assert _turn._is_owned()
+    with _holding(root, name, timeout_s):
+        yield
+
+
+@contextmanager
+def _holding(root: str, name: str, timeout_s: float) -> Iterator[None]:
+    # The tree may stand behind a link, which a lock's folders may not.
+    lock = KeptLock(os.path.join(os.path.realpath(root), LOCKS, name))
+    try:
+        lock.acquire(timeout_s)
+        yield
+    finally:
+        lock.close()
 
 
 _held_by_fork = False
