@@ -25,6 +25,7 @@ from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.run import _reopen
 from mini_mlflow.upkeep import repair
+from mini_mlflow.writing.amending import amend, amend_at
 from mini_mlflow.writing.operations import batch_submission
 from mini_mlflow.writing.start_request import StartRequest
 from stress.power import thresholds
@@ -294,7 +295,7 @@ class Stored(NamedTuple):
     """A run as a reader sees it; ``histories`` are lists of (step, value).
 
     A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
-    ``artifacts`` are the bytes of each file, by its path, and None for a folder. ``experiments`` are those of the tree
+    ``name`` is that of the run. ``artifacts`` are the bytes of each file, by its path, and None for a folder. ``experiments`` are those of the tree
     but for number 0: of each its name, tags and stage, and the ids of the runs that it has and of those that are
     deleted.
     """
@@ -305,6 +306,7 @@ class Stored(NamedTuple):
     metrics: Dict[str, float]
     histories: Dict[str, List[Tuple[int, float]]]
     artifacts: Dict[str, Optional[bytes]] = {}
+    name: Optional[str] = None
     experiments: Dict[int, Tuple[Any, ...]] = {}
 
 
@@ -334,8 +336,9 @@ def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
         key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
     }
     status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
-    artifacts, experiments = read_artifacts(tracker, run_id), read_experiments(root)
-    return Stored(status, run["params"], run["tags"], run["metrics"], histories, artifacts, experiments)
+    name, artifacts = run["metadata"]["name"], read_artifacts(tracker, run_id)
+    experiments = read_experiments(root)
+    return Stored(status, run["params"], run["tags"], run["metrics"], histories, artifacts, name, experiments)
 
 
 def read_artifacts(tracker: ExperimentTracker, run_id: str = RUN_ID) -> Dict[str, Optional[bytes]]:
@@ -364,7 +367,8 @@ def _read_deleted(tracker: ExperimentTracker, run_id: str) -> Optional[Stored]:
     paths = RunPaths.in_trash(RunAddress(tracker.runs_dir, 0, run_id))
     run = read_run(paths)
     histories = {key: [(point.step, point.value) for point in read_history(paths, key).shown] for key in run.metrics}
-    return Stored("DELETED", run.params, run.tags, run.metrics, histories, dict(_walk_artifacts(paths.folder)))
+    artifacts = dict(_walk_artifacts(paths.folder))
+    return Stored("DELETED", run.params, run.tags, run.metrics, histories, artifacts, run.metadata["name"])
 
 
 def _walk_artifacts(run_folder: str) -> Iterator[Tuple[str, Optional[bytes]]]:
@@ -388,6 +392,7 @@ def with_later_value(stored: Optional[Stored], status: str = "FINISHED") -> Stor
         dict(before.metrics, later=7.0),
         dict(before.histories, later=[*later, (len(later), 7.0)]),
         before.artifacts,
+        before.name,
         before.experiments,
     )
 
@@ -440,7 +445,7 @@ class Operation(NamedTuple):
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
         first = self.name.partition(" ")[0].rstrip(",")
-        without = ("create", "resume", "attach", "delete", "restore", "gc", "new", "repair", "rename", "untag")
+        without = ("create", "resume", "attach", "delete", "restore", "gc", "new", "repair", "rename", "untag", "annotate")
         return first not in without and not self.name.startswith("tag ")
 
 
@@ -661,6 +666,30 @@ def _batch(run: Run) -> None:
     run._opened().submit(batch_submission(points, {"opt/lr": "0.2"}, {"kind": "new", "extra": "tag"}))
 
 
+def _without_snapshot(root: str, stack: ExitStack) -> None:
+    _ended(root, stack)
+    os.unlink(os.path.join(root, "0", RUN_ID, "snapshot.json"))
+
+
+_ADDED = {
+    "points": [("loss", 0.1, None, 1), ("train/loss", 0.2, 3, 2)],
+    "params": {"lr": 0.2, "opt/lr": "0.2"},
+    "tags": {"extra": "tag"},
+    "deleted_tags": ["kind"],
+}
+
+
+def _annotate(root: str, run: Optional[Run]) -> Run:
+    """All that can be added to a run, open or ended, without its being opened."""
+    amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), batch_submission(**_ADDED))
+    return _NotOpen()  # type: ignore[return-value]
+
+
+def _rename(root: str, run: Optional[Run]) -> Run:
+    amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), meta={"name": "renamed"})
+    return run or _NotOpen()  # type: ignore[return-value]
+
+
 def _on_run(action: Callable[[Run], None]) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -746,6 +775,15 @@ OPERATIONS = [
     Operation("resume beside a former owner", _ended_behind_its_owner, lambda root, run: open_run(root), refresh=False),
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
+    Operation("amend", _filled, _on_run(lambda run: amend(run._opened(), batch_submission(**_ADDED))), refresh=False),
+    Operation("amend by a new name", _filled, _rename),
+    Operation("annotate", _ended, _annotate, refresh=False),
+    Operation("annotate, always", _ended, _annotate, refresh=False, fsync="always"),
+    Operation("annotate, never", _ended, _annotate, refresh=False, fsync="never"),
+    Operation("annotate after a killed end", _killed_while_ending, _annotate, refresh=False),
+    Operation("annotate without a snapshot", _without_snapshot, _annotate, refresh=False),
+    Operation("annotate beside a former owner", _ended_behind_its_owner, _annotate, refresh=False),
+    Operation("annotate by a new name", _ended, _rename, refresh=False),
     Operation("delete", _ended, _delete, refresh=False),
     Operation("delete, always", _ended, _delete, refresh=False, fsync="always"),
     Operation("delete a live run", _owned_by_another, _delete, refresh=False),

@@ -208,6 +208,7 @@ ERRORS = [
     errors.ExperimentDeletedError("restore it"),
     errors.ExperimentNotFoundError(2, "not found", "/tree/7"),
     errors.TreeBusyError("in the middle"),
+    errors.TagNotFoundError("there is no tag 'stage'"),
     errors.DamagedFileError("/tree/0/r/meta.yaml", "is empty"),
 ]
 
@@ -230,4 +231,4 @@ def test_every_error_is_tested_here() -> None:
     ]
     assert {type(error) for error in ERRORS} == set(own)
     for error in own:
-        assert issubclass(error, (ValueError, TypeError, RuntimeError, OSError, ImportError))
+        assert issubclass(error, (ValueError, TypeError, RuntimeError, LookupError, OSError, ImportError))

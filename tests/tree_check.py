@@ -269,15 +269,20 @@ def _check_end(folder: str, meta: Dict[str, Any], documents: Dict[str, Dict[str,
     _expect(snapshot["metadata"].get("status") in ENDED, path, "is of a run that has not ended")
     _expect(snapshot["metadata"] == meta or (leftovers and not ended), path, "disagrees with meta.yaml")
     for kind in ("params", "tags"):
-        values = {key: document["value"] for key, document in documents[kind].items()}
+        shown = {key: document for key, document in documents[kind].items() if not _is_deleted(document, kind)}
+        values = {key: document["value"] for key, document in shown.items()}
         _expect(snapshot[kind] == values, path, "disagrees with the documents of", kind)
-        _check_marks(path, kind, snapshot["nonfinite"], documents[kind])
+        _check_marks(path, kind, snapshot["nonfinite"], shown)
     metrics = {key: one for key, one in documents["metrics"].items() if one.get("hidden", -1) != one.get("count")}
     _expect(set(snapshot["metrics"]) == set(metrics), path, "holds other metrics than the documents")
     for key, summary in snapshot["metrics"].items():
         for name in ("value", "step", "count", "min", "max", "hidden"):
             if name in metrics[key]:
                 _expect(summary[name] == metrics[key][name], path, "disagrees about", key, name)
+
+
+def _is_deleted(document: Dict[str, Any], kind: str) -> bool:
+    return kind == "tags" and document["value"] is None and document.get("nonfinite") == "deleted"
 
 
 def _check_marks(path: str, kind: str, marks: Dict[str, Any], documents: Dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RunEndedError,
         RunExistsError,
         RunNotFoundError,
+        TagNotFoundError,
         TreeBusyError,
         UnfinishedRunWarning,
     )
@@ -116,6 +117,7 @@ __all__ = [
     "RunEndedError",
     "RunExistsError",
     "RunNotFoundError",
+    "TagNotFoundError",
     "TreeBusyError",
     "UnfinishedRunWarning",
     "__version__",

@@ -103,6 +103,14 @@ class ArtifactNotFoundError(MiniMlflowError, FileNotFoundError, LookupError):
     """The run has no such artifact."""
 
 
+class TagNotFoundError(MiniMlflowError, KeyError):
+    """The run has no such tag; nothing was changed."""
+
+    def __str__(self) -> str:
+        # KeyError shows its argument as repr() does.
+        return str(self.args[0])
+
+
 class LockTimeout(MiniMlflowError, TimeoutError):
     """The run's lock stayed with somebody else for the whole timeout; nothing was changed."""
 

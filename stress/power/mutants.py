@@ -34,7 +34,8 @@ class Mutant(NamedTuple):
 FOLDING, DURABILITY, NEW, LIFE, SNAPSHOTS, FILES = (
     f"writing/{name}.py" for name in ("folding", "durability", "new_files", "lifecycle", "snapshots", "run_files")
 )
-ARTIFACTS, PLACING, REOPENING = "writing/artifacts.py", "writing/placing.py", "writing/reopening.py"
+ARTIFACTS, PLACING = "writing/artifacts.py", "writing/placing.py"
+REOPENING, METADATA = "writing/reopening.py", "writing/metadata.py"
 
 MUTANTS = [
     Mutant(
@@ -129,16 +130,16 @@ MUTANTS = [
         "",
     ),
     Mutant("always: a new run's meta.yaml is synced", LIFE, "META, data, durable)", "META, data, False)"),
-    Mutant("always: and the way down to it", LIFE, "        if durable:\n            _sync_way_down(run)\n", ""),
+    Mutant("always: and the way down to it", LIFE, "        if durable:\n            sync_way_down(run)\n", ""),
     Mutant(
         "meta.yaml is synced before it is replaced",
-        LIFE,
+        METADATA,
         'dump_meta(meta), run.settings.fsync != "never")',
         "dump_meta(meta), False)",
     ),
     Mutant(
         "always: and its name",
-        LIFE,
+        METADATA,
         "            atomic.sync_folder(run.paths.folder)\n        except OSError:\n            atomic.write",
         "            pass\n        except OSError:\n            atomic.write",
     ),
@@ -165,7 +166,7 @@ MUTANTS = [
         "",
     ),
     Mutant("a snapshot is synced", LIFE, "                    atomic.sync_file(run.paths.snapshot)\n", ""),
-    Mutant("and the way down to it", LIFE, "                    _sync_way_down(run)\n", ""),
+    Mutant("and the way down to it", LIFE, "                    sync_way_down(run)\n", ""),
     Mutant("an end that was taken back is so for good", LIFE, "        run.files.taken_back = True\n", ""),
     Mutant(
         "an artifact's bytes are synced before it shows", ARTIFACTS, "            sync_files(staging.content)\n", ""

@@ -99,9 +99,9 @@ def _write(folder: str, name: str, data: bytes, sync: bool, publish: bool) -> st
 class StagedFile:
     """A file that has all its bytes but not yet its name; see `staged`."""
 
-    def __init__(self, folder: str, name: str, data: bytes) -> None:
+    def __init__(self, folder: str, name: str, data: bytes, sync: bool) -> None:
         self._target = os.path.join(folder, name)
-        self._staged = _write(folder, name, data, sync=False, publish=False)
+        self._staged = _write(folder, name, data, sync, publish=False)
 
     def publish(self) -> None:
         """The file stands under its name. Raises OSError (with ``filename``); it is still staged then."""
@@ -119,12 +119,12 @@ class StagedFile:
 
 
 @contextmanager
-def staged(folder: str, name: str, data: bytes) -> Iterator[StagedFile]:
+def staged(folder: str, name: str, data: bytes, sync: bool = False) -> Iterator[StagedFile]:
     """A file for `StagedFile.publish` to give its name to within the block; what can fail for want of space is done.
 
-    Not synced. Args, Raises: as `write_file`. What is not published by the end of the block is gone.
+    Args, Raises: as `write_file`. What is not published by the end of the block is gone.
     """
-    file = StagedFile(folder, name, data)
+    file = StagedFile(folder, name, data, sync)
     try:
         yield file
     finally:

@@ -145,6 +145,10 @@ class KeptLock:
         atomic.create_folder(os.path.dirname(folder))
         atomic.create_folder(folder)
         descriptor = atomic.open_lock_file(path or self.path)
+        if path is None and self._descriptor is not None:
+            # A signal handler that came in between opened it, and may hold the lock for this frame.
+            os.close(descriptor)
+            return self._descriptor
         # Not __del__: it would also run for a lock that is closed, and what a signal handler raises in there (the
         # SystemExit of a SIGTERM) is dropped by the interpreter.
         self._finalizer = weakref.finalize(self, os.close, descriptor)

@@ -57,6 +57,14 @@ def read_snapshot(paths: RunPaths) -> Optional[Snapshot]:
     return _read_snapshot(paths.snapshot, parse_snapshot)
 
 
+def read_late_snapshot(paths: RunPaths) -> Optional[Snapshot]:
+    """The same after the rest was read, since there was none before; nothing more is said of one that is damaged."""
+    try:
+        return parse_snapshot(read_file(paths.snapshot), paths.snapshot)
+    except (DamagedFileError, OSError):
+        return None
+
+
 def read_snapshot_metadata(paths: RunPaths) -> Optional[Dict[str, Any]]:
     """What the snapshot of an ended run has as metadata; None as `read_snapshot`."""
     return _read_snapshot(paths.snapshot, parse_snapshot_metadata)

@@ -27,7 +27,7 @@ from mini_mlflow.disk.locks import is_held
 from mini_mlflow.disk.regular import read_file, read_first_line
 from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, RewindChange, ValueChange
-from mini_mlflow.formats.documents import parse_meta, parse_value_document
+from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_value_document
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
 from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import DELETED, decode_value, to_nonfinite
@@ -39,6 +39,7 @@ from mini_mlflow.reading.run_folder import (
     held,
     list_log,
     read_document,
+    read_late_snapshot,
     read_log,
     read_snapshot,
     read_snapshot_metadata,
@@ -82,10 +83,18 @@ def read_run(paths: RunPaths) -> RunView:
     check_folders(paths)
     snapshot = read_snapshot(paths)
     if snapshot is not None:
-        metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
-        return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags, snapshot.metrics)
+        return _view_of(snapshot)
     with held(paths) as standing:
-        return _read_documents_and_log(standing)
+        view = _read_documents_and_log(standing)
+        # A run that ended meanwhile, or was amended after its end, has no log any more that would tell of what the
+        # documents were read in the middle of.
+        snapshot = read_late_snapshot(standing)
+        return view if snapshot is None else _view_of(snapshot)
+
+
+def _view_of(snapshot: Snapshot) -> RunView:
+    metrics = {key: to_nonfinite(summary.get("value")) for key, summary in snapshot.metrics.items()}
+    return RunView(snapshot.metadata, snapshot.params, metrics, snapshot.tags, snapshot.metrics)
 
 
 def _read_documents_and_log(paths: RunPaths) -> RunView:

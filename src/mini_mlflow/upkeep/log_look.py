@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List
 
-from mini_mlflow.disk.layout import METRICS, commit_number
+from mini_mlflow.disk.layout import METRICS, SNAPSHOT, commit_number
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.commits import MetricChange, RewindChange, parse_commit
 from mini_mlflow.formats.documents import parse_meta
 from mini_mlflow.upkeep.entries import is_file, is_temporary, list_entries, note_foreign
-from mini_mlflow.upkeep.findings import DAMAGE
+from mini_mlflow.upkeep.findings import DAMAGE, LEFTOVER
 from mini_mlflow.upkeep.run_look import RunLook
 from mini_mlflow.upkeep.strictness import find_laxness
 
@@ -79,7 +79,11 @@ def _doubt_gaps(look: RunLook, numbers: List[int]) -> None:
 
 
 def look_for_documents_of_log(look: RunLook) -> None:
-    """Every key in the log has its document; of a run that has ended, one that holds all of it."""
+    """Every key in the log has its document; of a run that has ended, one that holds all of it.
+
+    An ended run without a snapshot may have been amended by somebody who was killed then: its log is to be read still.
+    """
+    severity = LEFTOVER if SNAPSHOT not in look.names else DAMAGE
     wanted = dict(look.commits)
     for place, document in look.documents.items():
         if place[0] == METRICS and look.rewound and document.count:
@@ -90,14 +94,13 @@ def look_for_documents_of_log(look: RunLook) -> None:
         if document is None:
             if not look.is_unread(kind, key):
                 message = "there is none for %.220r of commit %d; the next flush() makes it" % (key, number)
-                severity = DAMAGE if look.has_ended else None
                 look.doubt(path, "document-missing", message, look.stamp, severity=severity)
         elif look.has_ended and document.commit < number:
             message = "it holds commits up to %d, and %d changed it too; resume the run and end it" % (
                 document.commit,
                 number,
             )
-            look.doubt(path, "document-behind-log", message, look.stamp, document.commit)
+            look.doubt(path, "document-behind-log", message, look.stamp, document.commit, severity=severity)
 
 
 def look_for_documents_ahead(look: RunLook) -> None:

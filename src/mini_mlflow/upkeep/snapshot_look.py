@@ -9,7 +9,7 @@ from mini_mlflow.entities import END_STATUSES, FORMAT
 from mini_mlflow.errors import DamagedFileError, MiniMlflowError
 from mini_mlflow.formats.documents import parse_snapshot
 from mini_mlflow.formats.history import MetricDocument, parse_json
-from mini_mlflow.formats.values import encode_value, to_nonfinite
+from mini_mlflow.formats.values import DELETED, encode_value, to_nonfinite
 from mini_mlflow.upkeep.findings import DAMAGE, LEFTOVER
 from mini_mlflow.upkeep.run_look import RunLook, check_format
 from mini_mlflow.upkeep.strictness import find_laxness
@@ -66,9 +66,10 @@ def _compare(look: RunLook, kind: str, told: Dict[Tuple[str, str], Any]) -> None
         if place[0] != kind:
             continue
         found = _summarize(document) if kind == METRICS else _encode(document.value, look.paths.snapshot)
-        # What another writer made too large or too deep for a snapshot is left out of it, and so is what is hidden.
-        left_out = kind == METRICS and document.is_hidden and place in told
-        if left_out or (found is not None and told.get(place) != found):
+        # What another writer made too large or too deep for a snapshot is left out of it, and so is what is hidden, or
+        # was deleted.
+        is_gone = document.is_hidden if kind == METRICS else document.value is DELETED
+        if place in told if is_gone else (found is not None and told.get(place) != found):
             message = "it %s %.220r; %s" % (
                 "lacks" if place not in told else "has another value than the document of",
                 place[1],

@@ -27,6 +27,7 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.commit_log import draw_number
 from mini_mlflow.writing.exits import call_at_exit, is_crashing
 from mini_mlflow.writing.experiment_files import refuse_deleted
+from mini_mlflow.writing.metadata import replace_meta, sync_way_down
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run, owned_runs
 from mini_mlflow.writing.origin import collect_origin
 from mini_mlflow.writing.reopening import remove_snapshot, restore
@@ -44,6 +45,7 @@ def start(address: RunAddress, request: StartRequest, settings: Settings) -> Ope
         RunNotFoundError: it does not exist and is not to be created; nothing was made.
         RunDeletedError, ExperimentDeletedError: it lies in the trash, or its experiment is deleted; nothing was made.
         DamagedFileError: its ``meta.yaml`` cannot be read.
+        TreeBusyError: this is a signal handler, and the interrupted frame is about to be done with the ended run.
         LockTimeout, OSError: the tree is as it was (the lock files may be new).
     """
     run = get_open_run(address, settings)
@@ -99,7 +101,7 @@ def _create(run: OpenRun, request: StartRequest) -> None:
         durable, data = run.settings.fsync == "always", dump_meta(meta)
         atomic.write_file(paths.folder, META, data, durable)
         if durable:
-            _sync_way_down(run)
+            sync_way_down(run)
         # Once more: who deletes the experiment meanwhile may have gone through its runs before this one stood there.
         refuse_deleted(*paths.address[:2])
         run.files.note_creation(data, meta)
@@ -128,7 +130,7 @@ def _record_owner(run: OpenRun) -> None:
     owner = _owner()
     if any(run.meta.get(name) != value for name, value in owner.items()):
         try:
-            _replace_meta(run, dict(run.meta, **owner))
+            replace_meta(run, dict(run.meta, **owner))
         except BaseException:
             run.give_up_ownership()
             raise
@@ -137,23 +139,6 @@ def _record_owner(run: OpenRun) -> None:
 def _owner() -> Dict[str, Any]:
     origin = collect_origin()
     return {name: origin.get(name) for name in ("user", "host", "pid")}
-
-
-def _replace_meta(run: OpenRun, meta: Dict[str, Any]) -> None:
-    before = run.meta
-    atomic.write_file(run.paths.folder, META, dump_meta(meta), run.settings.fsync != "never")
-    if run.settings.fsync == "always":
-        try:
-            atomic.sync_folder(run.paths.folder)
-        except OSError:
-            atomic.write_file(run.paths.folder, META, dump_meta(before), sync=True)
-            raise
-    run.meta = meta
-
-
-def _sync_way_down(run: OpenRun) -> None:
-    for folder in run.paths.ancestors():
-        atomic.sync_folder(folder)
 
 
 def _resume(run: OpenRun, request: StartRequest) -> None:
@@ -167,7 +152,7 @@ def _resume(run: OpenRun, request: StartRequest) -> None:
         restore(run)
         # While a snapshot stands, readers take the run for ended: it goes first, for good, and the status follows.
         remove_snapshot(run)
-        _replace_meta(run, dict(meta, status=RUNNING, end_time=None))
+        replace_meta(run, dict(meta, status=RUNNING, end_time=None))
     except BaseException:
         run.give_up_ownership()
         raise
@@ -236,7 +221,7 @@ def _end_unless_overtaken(run: OpenRun, status: str, end_time: str) -> bool:
                 if sync:
                     # After the rename, as `new_files` says: until it is synced, the log and the documents tell all.
                     atomic.sync_file(run.paths.snapshot)
-                    _sync_way_down(run)
+                    sync_way_down(run)
                 meta.publish()
             except OSError:
                 _take_back_end(run, sync)

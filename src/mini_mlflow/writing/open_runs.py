@@ -18,7 +18,7 @@ from mini_mlflow.disk import atomic, turnstile
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.entities import RUNNING, UNKNOWN, RunAddress, Settings
-from mini_mlflow.errors import RunDeletedError, RunEndedError
+from mini_mlflow.errors import RunDeletedError, RunEndedError, TreeBusyError
 from mini_mlflow.writing import origin
 from mini_mlflow.writing.group_commit import GroupCommit
 from mini_mlflow.writing.operations import Submission
@@ -179,12 +179,22 @@ _owned: Dict[str, OpenRun] = {}
 _registry_lock = threading.RLock()
 
 
-def get_open_run(address: RunAddress, settings: Settings) -> OpenRun:
-    """This process's committer of the run; made if there is none. Of two fsync levels the stricter holds."""
+def get_open_run(address: RunAddress, settings: Settings, ended_too: bool = False) -> OpenRun:
+    """This process's committer of the run; made if there is none. Of two fsync levels the stricter holds.
+
+    Args:
+        ended_too: one that knows the run as ended will do. (It never learns that the run was resumed elsewhere.)
+
+    Raises:
+        TreeBusyError: this is a signal handler, and what the interrupted frame holds would never come free.
+    """
     folder = RunPaths.of(address).folder
     with _registry_lock:
         run = _open.get(folder)
-        if run is None or run.ended:
+        if run is not None and run.ended and not ended_too and run.group.turn._is_owned():
+            text = "this thread is in the middle of changing run %r; do it after the signal handler"
+            raise TreeBusyError(text % address.run_id)
+        if run is None or (run.ended and not ended_too):
             run = _open[folder] = OpenRun(address, settings)
         elif _strictness(settings) > _strictness(run.settings):
             run.settings = settings

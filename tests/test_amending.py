@@ -1,0 +1,363 @@
+"""What is changed of a run from beside it: its tags, its name, what is added afterwards; also once it has ended."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from concurrency import Children, in_child, run_together
+from faults import (
+    MOST_STEPS,
+    OPERATIONS,
+    RUN_ID,
+    Operation,
+    call_before,
+    fail,
+    kill,
+    list_temporaries,
+    read_stored,
+    set_up,
+)
+from mini_mlflow import (
+    ExperimentTracker,
+    InvalidValueError,
+    Run,
+    RunDeletedError,
+    RunEndedError,
+    RunNotFoundError,
+    TagNotFoundError,
+    TreeBusyError,
+)
+from mini_mlflow.entities import RunAddress, Settings
+from mini_mlflow.upkeep import verify
+from mini_mlflow.writing.amending import amend, amend_at
+from mini_mlflow.writing.operations import batch_submission
+
+NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+FIRST_TREE = Path(__file__).resolve().parent / "data" / "tree_0_1_0"
+
+
+def address(runs_dir: str, run_id: str = "r") -> RunAddress:
+    return RunAddress(runs_dir, 0, run_id)
+
+
+def annotate(runs_dir: str, *args: Any, **batch: Any) -> None:
+    amend_at(address(runs_dir), Settings(), batch_submission(**batch), *args)
+
+
+def ended(runs_dir: str) -> ExperimentTracker:
+    with Run("r", name="old", runs_dir=runs_dir) as run:
+        run.log_params({"lr": 0.1, "depth": 3})
+        run.set_tags({"stage": "draft", "kind": "cnn"})
+        for step in range(3):
+            run.log_metric("loss", 1.0 / (step + 1))
+    return ExperimentTracker(runs_dir=runs_dir)
+
+
+def files_of_run(runs_dir: str) -> List[str]:
+    return sorted(os.listdir(os.path.join(runs_dir, "0", "r")))
+
+
+class NotAllowed(Exception):
+    """What a check raises."""
+
+
+def refuse_changes(current: Dict[str, Any]) -> None:
+    if current:
+        raise NotAllowed(current)
+
+
+# -- a run that has ended ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fsync", ["end", "always", "never"])
+def test_ended_run_takes_points_params_and_tags_and_stays_ended(runs_dir: str, fsync: str) -> None:
+    """It reads the same from its snapshot as from its documents, and what is not changed is as it was."""
+    tracker = ended(runs_dir)
+    before = tracker.get_run("r")
+    added = batch_submission(
+        [("loss", 9.0, None, 5), ("val/loss", 2.0, 7, 6)], {"seed": 1}, {"stage": "final"}, ["kind"]
+    )
+    amend_at(address(runs_dir), Settings(fsync), added, {"name": "new"})
+    for name in ("snapshot.json", "nothing"):
+        found = tracker.get_run("r")
+        assert found["params"] == {"lr": 0.1, "depth": 3, "seed": 1}
+        assert found["tags"] == {"stage": "final"}
+        assert found["metrics"] == {"loss": 9.0, "val/loss": 2.0}
+        assert tracker.get_metric_history("r", "loss")[3] == (3, 9.0, 5)
+        told = dict(found["metadata"], commit=None)
+        assert told == dict(before["metadata"], name="new", commit=None)
+        if name != "nothing":
+            assert files_of_run(runs_dir) == ["meta.yaml", "metrics", "params", name, "tags"]
+            assert list(verify(runs_dir)) == []
+            os.unlink(os.path.join(runs_dir, "0", "r", name))
+    amend_at(address(runs_dir), Settings(fsync), batch_submission(tags={"last": 1}))
+    assert "snapshot.json" in files_of_run(runs_dir)
+
+
+def test_ended_run_that_was_amended_is_resumed_and_goes_on(runs_dir: str) -> None:
+    """What was added stays, numbers of commits go on, and nothing stands twice."""
+    tracker = ended(runs_dir)
+    annotate(runs_dir, points=[("loss", 9.0, None, 5)], deleted_tags=["kind"])
+    run = tracker.start_run(run_id="r")
+    assert tracker.get_run("r")["tags"] == {"stage": "draft"}
+    run.log_metrics({"loss": 10.0, "other": 1.0})
+    run.end()
+    assert [point.value for point in tracker.get_metric_history("r", "loss")] == [1.0, 0.5, 1.0 / 3, 9.0, 10.0]
+    assert tracker.get_run("r")["tags"] == {"stage": "draft"}
+
+
+def test_how_a_run_ended_is_changed_afterwards(runs_dir: str) -> None:
+    tracker = ended(runs_dir)
+    amend_at(address(runs_dir), Settings(), meta={"status": "FAILED", "end_time": "2001-02-03T04:05:06.000000Z"})
+    told = tracker.get_run("r")["metadata"]
+    assert (told["status"], told["end_time"]) == ("FAILED", "2001-02-03T04:05:06.000000Z")
+
+
+@pytest.mark.parametrize(
+    ("is_open", "meta"),
+    [(False, {"status": "RUNNING"}), (True, {"status": "FAILED"}), (True, {"run_id": "s"}), (False, {"format": 2})],
+)
+def test_fields_that_cannot_be_changed_are_refused(runs_dir: str, is_open: bool, meta: Dict[str, Any]) -> None:
+    tracker = ended(runs_dir)
+    if is_open:
+        tracker.start_run(run_id="r")
+    before = tracker.get_run("r")
+    with pytest.raises(InvalidValueError):
+        amend_at(address(runs_dir), Settings(), batch_submission(tags={"a": "b"}), meta)
+    assert tracker.get_run("r") == before
+
+
+@pytest.mark.damaged_tree
+def test_run_of_0_1_0_that_has_ended_is_amended(tmp_path: Path) -> None:
+    """It had no snapshot and no numbers; what it held is there still, also under the names that it gave its files."""
+    shutil.copytree(str(FIRST_TREE), str(tmp_path / "tree"))
+    tracker = ExperimentTracker(runs_dir=tmp_path / "tree")
+    run_id = "0f6d2a4e91b84c07a3d5c1e2f3a4b5c6"
+    before = tracker.get_run(run_id)
+    seen: List[Dict[str, Any]] = []
+    change = batch_submission([("loss", 0.25, None, 1)], {"note": "new", "seed": 1}, {"stage": "final"})
+    amend_at(address(tracker.runs_dir, run_id), Settings(), change, check=seen.append)
+    assert seen == [{"note": before["params"]["note"]}]
+    found = tracker.get_run(run_id)
+    assert found["params"] == dict(before["params"], note="new", seed=1)
+    assert (found["metrics"], found["tags"]) == (dict(before["metrics"], loss=0.25), {"stage": "final"})
+    assert found["metadata"]["status"] == "FINISHED"
+    assert [point.value for point in tracker.get_metric_history(run_id, "loss")] == [0.5, 0.25]
+
+
+# -- who may -------------------------------------------------------------------------------------------------------
+
+
+def test_deleted_run_is_refused(runs_dir: str) -> None:
+    tracker = ended(runs_dir)
+    with tracker.start_run(run_id="r") as run:
+        tracker.delete_run("r")
+        for change in (lambda: annotate(runs_dir, tags={"a": "b"}), lambda: amend(run._opened(), meta={"name": "x"})):
+            with pytest.raises(RunDeletedError):
+                change()
+        tracker.restore_run("r")
+        annotate(runs_dir, tags={"a": "b"})
+    assert tracker.get_run("r")["tags"] == {"stage": "draft", "kind": "cnn", "a": "b"}
+
+
+def test_run_that_is_not_there_is_refused_and_nothing_is_made(runs_dir: str) -> None:
+    with pytest.raises(RunNotFoundError):
+        annotate(runs_dir, tags={"a": "b"})
+    assert not os.path.exists(runs_dir)
+
+
+@pytest.mark.parametrize("state", ["open", "ended", "without a snapshot"])
+def test_check_sees_the_params_that_are_about_to_be_set_and_what_it_raises_changes_nothing(
+    runs_dir: str, state: str
+) -> None:
+    """It is told the values that hold, from the log and from documents, and only those that exist."""
+    tracker = ended(runs_dir)
+    if state == "open":
+        run = tracker.start_run(run_id="r")
+        run.log_params({"lr": 0.2, "new": [1, float("inf")]})
+    elif state != "ended":
+        os.unlink(os.path.join(runs_dir, "0", "r", "snapshot.json"))
+    seen: List[Dict[str, Any]] = []
+    change: Dict[str, Any] = {"params": {"lr": 0.3, "depth": 3, "new": 1, "none": 1}, "tags": {"stage": "x"}}
+    before = tracker.get_run("r")
+
+    def check(current: Dict[str, Any]) -> None:
+        seen.append(current)
+        raise NotAllowed
+
+    with pytest.raises(NotAllowed):
+        amend_at(address(runs_dir), Settings(), batch_submission(**change), {"name": "new"}, check)
+    assert tracker.get_run("r") == before
+    new = {"lr": 0.2, "new": [1, float("inf")]} if state == "open" else {}
+    assert seen == [{"lr": 0.1, "depth": 3, **new}]
+    amend_at(address(runs_dir), Settings(), batch_submission(**change), {"name": "new"}, lambda current: None)
+    assert tracker.get_run("r")["params"]["lr"] == 0.3
+
+
+def set_if_unset(runs_dir: str, mine: str, won: Any) -> None:
+    for number in range(30):
+        try:
+            annotate(runs_dir, {}, refuse_changes, params={"p%d" % number: mine})
+        except NotAllowed:
+            continue
+        won[number] += 1
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_of_two_processes_that_set_a_param_once_and_for_all_one_wins(runs_dir: str, state: str) -> None:
+    tracker = ended(runs_dir)
+    if state == "open":
+        tracker.start_run(run_id="r")
+    with Children() as children:
+        won = {mine: children.context.Array("i", 30) for mine in ("a", "b")}
+        for mine, mine_won in won.items():
+            children.start(set_if_unset, runs_dir, mine, mine_won)
+    found = tracker.get_run("r")["params"]
+    winners = ["a" * won["a"][number] + "b" * won["b"][number] for number in range(30)]
+    assert [found["p%d" % number] for number in range(30)] == winners
+
+
+def add_points(runs_dir: str, key: str) -> None:
+    for step in range(20):
+        annotate(runs_dir, points=[(key, float(step), step, step), ("both", float(step), step, step)])
+
+
+def test_processes_and_threads_that_amend_an_ended_run_at_once_lose_nothing(runs_dir: str) -> None:
+    tracker = ended(runs_dir)
+    with Children() as children:
+        children.start(add_points, runs_dir, "a")
+        children.start(add_points, runs_dir, "b")
+        run_together(lambda: add_points(runs_dir, "c"), lambda: add_points(runs_dir, "d"))
+    for key in "abcd":
+        assert tracker.get_metric_history("r", key) == [(step, float(step), step) for step in range(20)]
+    assert len(tracker.get_metric_history("r", "both")) == 80
+    assert tracker.get_run("r")["metadata"]["status"] == "FINISHED"
+
+
+# -- kills, failures and handlers in the middle of it --------------------------------------------------------------
+
+
+def annotation(name: str = "annotate") -> Operation:
+    (operation,) = [one for one in OPERATIONS if one.name == name]
+    return operation
+
+
+@NEEDS_FORK
+@pytest.mark.parametrize("what", ["first value", "batch"])
+def test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_killed(
+    folder: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the run open and made its last commit; the first value of a key would need none."""
+    operation = annotation()
+    disk = set_up(operation, monkeypatch)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        run = Run(RUN_ID, runs_dir=root)
+        run.log_metrics({"loss": 1.0, "acc": 1.0})
+        run.set_tag("kind", "old")
+        assert in_child(lambda root=root: ExperimentTracker(runs_dir=root).start_run(run_id=RUN_ID).end()) == 0
+
+        def act(root: str = root, at: int = at) -> None:
+            with disk.armed(kill, at):
+                operation.act(root, None)
+
+        died = in_child(act) != 0
+        seen = read_stored(root)
+        with pytest.raises(RunEndedError):
+            run.log_param("first", 1) if what == "first value" else run.log_metrics({"loss": 2.0, "acc": 2.0})
+        assert read_stored(root) == seen, "killed at step %d" % at
+        if not died:
+            break
+    assert at > 10
+
+
+@NEEDS_FORK
+@pytest.mark.parametrize("name", ["ENOSPC", "EROFS"])
+def test_disk_that_fails_for_good_leaves_before_or_after(
+    folder: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From some step on each is refused, those that would undo what was done too; what is read is right even so."""
+    operation = annotation()
+    disk = set_up(operation, monkeypatch)
+    whole = ended_for(operation, os.path.join(folder, "whole"))
+    operation.act(whole, None)
+    for at in range(1, MOST_STEPS):
+        root = ended_for(operation, os.path.join(folder, str(at)))
+        before, error = read_stored(root), None
+        with disk.armed(fail(getattr(errno, name)), at, lasting=True):
+            try:
+                operation.act(root, None)
+            except OSError as raised:
+                error = raised
+        after = read_stored(whole)
+        assert read_stored(root) in ((before, after) if error is not None else (after,)), "from step %d on" % at
+        if disk.struck is None:
+            break
+        amend_at(RunAddress(root, 0, RUN_ID), Settings(), batch_submission(tags={"later": 1}))
+        assert list_temporaries(root) == []
+        assert "snapshot.json" in os.listdir(os.path.join(root, "0", RUN_ID))
+
+
+def ended_for(operation: Operation, root: str) -> str:
+    with ExitStack() as stack:
+        operation.prepare(root, stack)
+    return root
+
+
+@pytest.mark.parametrize("name", ["annotate", "amend"])
+def test_handler_that_amends_in_the_middle_of_it_is_refused_or_stored(
+    folder: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an ended run it is told that the interrupted frame is at work on it; a live one takes both."""
+    operation = annotation(name)
+    disk = set_up(operation, monkeypatch)
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        told: List[Any] = []
+
+        def handle(root: str = root, told: List[Any] = told) -> None:
+            try:
+                amend_at(RunAddress(root, 0, RUN_ID), Settings(), batch_submission(tags={"handler": 1}))
+            except TreeBusyError as error:
+                told.append(error)
+
+        with ExitStack() as stack:
+            run = operation.prepare(root, stack)
+            with disk.armed(call_before(handle), at):
+                run = operation.act(root, run)
+            stored = read_stored(root)
+            assert stored is not None
+            assert stored.params["opt/lr"] == "0.2"
+            struck = disk.struck is not None
+            assert ("handler" in stored.tags) == (struck and not told), "at step %d" % at
+            assert bool(told) == (struck and name == "annotate"), "at step %d" % at
+            run.is_open() and run.end()
+        if not struck:
+            break
+
+
+# -- tags ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_tag_that_is_not_there_cannot_be_deleted_and_nothing_is_left_behind(runs_dir: str, state: str) -> None:
+    tracker = ended(runs_dir)
+    if state == "open":
+        tracker.start_run(run_id="r")
+    before = tracker.get_run("r")
+    for keys in (["nothing"], ["kind", "nothing"]):
+        with pytest.raises(TagNotFoundError, match="nothing"):
+            annotate(runs_dir, tags={"new": 1}, deleted_tags=keys)
+    assert tracker.get_run("r") == before
+    annotate(runs_dir, deleted_tags=["kind"])
+    with pytest.raises(KeyError, match="kind"):
+        annotate(runs_dir, deleted_tags=["kind"])
+    annotate(runs_dir, tags={"new": 1}, deleted_tags=["new"])
+    assert tracker.get_run("r")["tags"] == {"stage": "draft"}
