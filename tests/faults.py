@@ -295,9 +295,9 @@ class Stored(NamedTuple):
     """A run as a reader sees it; ``histories`` are lists of (step, value).
 
     A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
-    ``name`` is that of the run. ``artifacts`` are the bytes of each file, by its path, and None for a folder. ``experiments`` are those of the tree
-    but for number 0: of each its name, tags and stage, and the ids of the runs that it has and of those that are
-    deleted.
+    ``name`` is that of the run. ``artifacts`` are the bytes of each file, by its path, and None for a folder.
+    ``experiments`` are those of the tree but for number 0: of each its name, tags and stage, and the ids of the runs
+    that it has and of those that are deleted.
     """
 
     status: str
@@ -445,8 +445,8 @@ class Operation(NamedTuple):
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
         first = self.name.partition(" ")[0].rstrip(",")
-        without = ("create", "resume", "attach", "delete", "restore", "gc", "new", "repair", "rename", "untag", "annotate")
-        return first not in without and not self.name.startswith("tag ")
+        without = "create resume attach delete restore gc new repair rename untag annotate"
+        return first not in without.split() and not self.name.startswith("tag ")
 
 
 def name_operation(operation: Operation) -> str:

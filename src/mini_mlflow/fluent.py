@@ -60,6 +60,11 @@ def start_run(
     return active.start(root, active.Wish(run_name, number, run_id, version, nested), resolve_settings(_fsync))
 
 
+def chosen_root() -> str:
+    """The absolute path of the tree that `start_run` starts runs in."""
+    return _root()
+
+
 def _root() -> str:
     return _runs_dir or resolve_root(os.environ.get("MINI_MLFLOW_RUNS_DIR") or "mlruns")
 

@@ -8,6 +8,7 @@ from mini_mlflow.cli.completion import COMPLETION
 from mini_mlflow.cli.experiments import EXPERIMENTS
 from mini_mlflow.cli.exporting import EXPORT
 from mini_mlflow.cli.history import HISTORY
+from mini_mlflow.cli.importing import IMPORT
 from mini_mlflow.cli.mending import DOCTOR, REPAIR
 from mini_mlflow.cli.searching import BEST, LS
 from mini_mlflow.cli.showing import SHOW
@@ -16,7 +17,7 @@ from mini_mlflow.cli.verifying import VERIFY
 from mini_mlflow.cli.watching import WATCH
 
 COMMANDS = (
-    *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT),
+    *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT, IMPORT),
     *(ARTIFACTS, LOG_ARTIFACT),
     *(DELETE, RESTORE, GC, VERIFY, REPAIR, DOCTOR, COMPLETION),
 )

@@ -65,6 +65,27 @@ def create_unless_found(
             number += 1
 
 
+def take_in(root: str, wanted: Experiment, find: Find, settings: Settings) -> Experiment:
+    """What ``find`` returns under the tree's lock, or else ``wanted`` as a new experiment: under its own number if
+    nobody has ever had that here, or else under the next one.
+
+    Raises:
+        LockTimeout, TreeBusyError, OSError: none was made.
+    """
+    with held(root, TREE_LOCK, settings.lock_timeout_s):
+        found = find()
+        if found is not None:
+            return found
+        _sweep(root)
+        numbers = set(_numbers(root))
+        number = wanted.experiment_id
+        if number < 0 or number in numbers:
+            number = 1 + max(numbers, default=0)
+        while not _publish(root, wanted._replace(experiment_id=number), settings.fsync != "never"):
+            number += 1
+        return wanted._replace(experiment_id=number)
+
+
 def update_experiment(root: str, experiment_id: int, change: Change, settings: Settings) -> Experiment:
     """What ``change`` has made of the experiment; nobody else changes or makes one meanwhile.
 
