@@ -220,6 +220,6 @@ def main(tree: str, answers: str, runs_dir: str, take: Callable[..., Any]) -> in
 
 
 if __name__ == "__main__":
-    from mini_mlflow.exchange import import_mlflow
+    from mini_mlflow import import_mlflow
 
     sys.exit(main(*sys.argv[1:4], take=import_mlflow))

@@ -10,9 +10,8 @@ from typing import Any, Dict
 
 import pytest
 
-from mini_mlflow import ExperimentTracker
+from mini_mlflow import ExperimentTracker, ImportReport, import_mlflow
 from mini_mlflow.disk import copying
-from mini_mlflow.exchange import ImportReport, import_mlflow
 from mlflow_layout import RUN_ID, make_experiment, make_run, write
 
 HERE = Path("runs", "0", RUN_ID, "artifacts")

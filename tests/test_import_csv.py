@@ -8,8 +8,8 @@ from typing import Any, Dict, List
 
 import pytest
 
-from mini_mlflow import ExperimentTracker, InvalidValueError, Point
-from mini_mlflow.exchange import ImportReport, import_csv, spool
+from mini_mlflow import ExperimentTracker, ImportReport, InvalidValueError, Point, import_csv
+from mini_mlflow.exchange import spool
 
 T0 = 1700000000000
 

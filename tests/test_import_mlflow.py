@@ -12,10 +12,10 @@ from typing import Any, Dict, List
 
 import pytest
 
-from mini_mlflow import DamagedFileError, ExperimentTracker, InvalidValueError, Point
+from mini_mlflow import DamagedFileError, ExperimentTracker, ImportReport, InvalidValueError, Point, import_mlflow
 from mini_mlflow.disk.layout import MODELS, RunPaths, small_root
 from mini_mlflow.entities import RunAddress, Settings
-from mini_mlflow.exchange import ImportReport, filling, import_mlflow, seen_points
+from mini_mlflow.exchange import filling, seen_points
 from mini_mlflow.formats.times import iso_to_ms
 from mini_mlflow.writing.amending import amend_at
 from mini_mlflow.writing.operations import batch_submission

@@ -13,8 +13,8 @@ import pytest
 
 from concurrency import Children, in_child, run_together
 from faults import fail, install, kill
-from mini_mlflow import ExperimentTracker
-from mini_mlflow.exchange import filling, import_mlflow
+from mini_mlflow import ExperimentTracker, import_mlflow
+from mini_mlflow.exchange import filling
 from mini_mlflow.reading.experiments import list_experiments
 from mlflow_layout import RUN_ID, log_param, log_points, make_experiment, make_run, points, set_tag, write
 from whole_tree import check_whole_tree

@@ -10,8 +10,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from mini_mlflow import ExperimentTracker, InvalidValueError, MissingExtraError, Point
-from mini_mlflow.exchange import ImportReport, import_tensorboard
+from mini_mlflow import ExperimentTracker, ImportReport, InvalidValueError, MissingExtraError, Point, import_tensorboard
 
 T0 = 1700000000
 

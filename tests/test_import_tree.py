@@ -10,10 +10,9 @@ from typing import Any, Dict, List
 import pytest
 
 from concurrency import run_python, run_together
-from mini_mlflow import ExperimentTracker, InvalidValueError, Run
+from mini_mlflow import ExperimentTracker, ImportReport, InvalidValueError, Run, import_tree
 from mini_mlflow.disk.layout import MODELS, TRACES, RunPaths, small_root
 from mini_mlflow.entities import RunAddress, Settings
-from mini_mlflow.exchange import ImportReport, import_tree
 from mini_mlflow.formats.mlflow_records import MODEL, ModelRecord, dump_model
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.writing import lifecycle

@@ -10,8 +10,9 @@ from mini_mlflow.cli.exit_codes import DONE, NO
 from mini_mlflow.cli.figures import count_of, show_size
 from mini_mlflow.cli.progress import Progress
 from mini_mlflow.cli.tables import write_verdict
+from mini_mlflow.cli.text import printable
 
-_LEFT_OUT = {"left out": "yellow"}
+_NOTE = {"note": "yellow"}
 _MLFLOW, _TENSORBOARD, _CSV, _TREE = "mlflow", "tensorboard", "csv", "mini-mlflow"
 #: Which options each kind of source knows, besides those that all know.
 _OPTIONS = {
@@ -42,24 +43,35 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _execute(request: Request) -> int:
-    from mini_mlflow import exchange
-
     arguments = request.arguments
     options = _gather_options(arguments)
-    take: Dict[str, Callable[..., Any]] = {
-        _MLFLOW: exchange.import_mlflow,
-        _TENSORBOARD: exchange.import_tensorboard,
-        _CSV: exchange.import_csv,
-        _TREE: exchange.import_tree,
-    }
+    take = _find_import(arguments.kind)
     source = arguments.paths if arguments.kind == _CSV else _only(arguments.paths, arguments.kind)
     unit = "files" if arguments.kind == _CSV else "runs"
     with Progress(request.output, "importing", unit) as progress:
-        report = take[arguments.kind](
+        report = take(
             source, request.root, dry_run=arguments.dry_run, progress=progress.move, **options
         )
     _write(request, report)
     return NO if report.problems else DONE
+
+
+def _find_import(kind: str) -> Callable[..., Any]:
+    if kind == _MLFLOW:
+        from mini_mlflow.exchange.importing_mlflow import import_mlflow
+
+        return import_mlflow
+    if kind == _TENSORBOARD:
+        from mini_mlflow.exchange.importing_tensorboard import import_tensorboard
+
+        return import_tensorboard
+    if kind == _CSV:
+        from mini_mlflow.exchange.importing_csv import import_csv
+
+        return import_csv
+    from mini_mlflow.exchange.importing_tree import import_tree
+
+    return import_tree
 
 
 def _gather_options(arguments: Any) -> Dict[str, Any]:
@@ -83,9 +95,9 @@ def _write(request: Request, report: Any) -> None:
         request.write_json(report.to_dict())
         return
     for problem in report.problems:
-        write_verdict(request.output, "left out", _LEFT_OUT, "%s: %s" % problem)
-    done = "would come from" if report.dry_run else "from"
-    request.output.line("%s  %s to %s" % (done, report.source, report.runs_dir))
+        write_verdict(request.output, "note", _NOTE, "%s: %s" % problem)
+    would = "would " if report.dry_run else ""
+    request.output.line(printable("%s: %scome into %s" % (report.source, would, report.runs_dir)))
     for line in _describe(report):
         request.output.line("  " + line)
 

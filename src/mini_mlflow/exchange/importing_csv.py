@@ -79,7 +79,7 @@ def import_csv(
 
 
 def list_files(paths: List[Any], suffixes: Any) -> List[str]:
-    """The absolute paths of the files; of a folder, those in it that end so. Raises InvalidValueError: there is none."""
+    """The absolute paths of the files; of a folder, those in it that end so. Raises InvalidValueError if none is."""
     found: List[str] = []
     for path in paths:
         text = os.path.abspath(os.fspath(path))
