@@ -686,7 +686,7 @@ def _annotate(root: str, run: Optional[Run]) -> Run:
 
 
 def _rename(root: str, run: Optional[Run]) -> Run:
-    amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), meta={"name": "renamed"})
+    ExperimentTracker(runs_dir=root).rename_run(RUN_ID, "renamed")
     return run or _NotOpen()  # type: ignore[return-value]
 
 
@@ -776,6 +776,7 @@ OPERATIONS = [
     Operation("attach", _owned_by_another, lambda root, run: open_run(root), refresh=False),
     Operation("attach after a dead owner", _left_by_dead_owner, lambda root, run: open_run(root), refresh=False),
     Operation("amend", _filled, _on_run(lambda run: amend(run._opened(), batch_submission(**_ADDED))), refresh=False),
+    Operation("removal of a tag", _filled, _on_run(lambda run: run.delete_tag("kind"))),
     Operation("amend by a new name", _filled, _rename),
     Operation("annotate", _ended, _annotate, refresh=False),
     Operation("annotate, always", _ended, _annotate, refresh=False, fsync="always"),
@@ -784,6 +785,8 @@ OPERATIONS = [
     Operation("annotate without a snapshot", _without_snapshot, _annotate, refresh=False),
     Operation("annotate beside a former owner", _ended_behind_its_owner, _annotate, refresh=False),
     Operation("annotate by a new name", _ended, _rename, refresh=False),
+    Operation("annotate by a tag", _ended, _with_tracker(lambda tracker: tracker.set_tag(RUN_ID, "kind", [1])), False),
+    Operation("annotate by no tag", _ended, _with_tracker(lambda tracker: tracker.delete_tag(RUN_ID, "kind")), False),
     Operation("delete", _ended, _delete, refresh=False),
     Operation("delete, always", _ended, _delete, refresh=False, fsync="always"),
     Operation("delete a live run", _owned_by_another, _delete, refresh=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from command_line import call
 from concurrency import Children, in_child, run_together
 from faults import (
     MOST_STEPS,
@@ -26,6 +28,7 @@ from faults import (
 )
 from mini_mlflow import (
     ExperimentTracker,
+    InvalidKeyError,
     InvalidValueError,
     Run,
     RunDeletedError,
@@ -361,3 +364,61 @@ def test_tag_that_is_not_there_cannot_be_deleted_and_nothing_is_left_behind(runs
         annotate(runs_dir, deleted_tags=["kind"])
     annotate(runs_dir, tags={"new": 1}, deleted_tags=["new"])
     assert tracker.get_run("r")["tags"] == {"stage": "draft"}
+
+
+def test_tag_that_was_deleted_shows_nowhere_and_comes_back_when_it_is_set(runs_dir: str) -> None:
+    """Readers, searches and the snapshot know nothing of it, in the log, in its document and after the end."""
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    run = tracker.start_run(run_id="r")
+    run.set_tags({"stage": "draft", "kind": "cnn"})
+    run.delete_tag("stage")
+    for is_last in (False, False, True):
+        assert tracker.get_run("r")["tags"] == {"kind": "cnn"}
+        (found,) = tracker.search_runs("tags.kind = 'cnn'")
+        assert found.tags == {"kind": "cnn"}
+        assert tracker.search_runs("tags.stage = 'draft'") == []
+        assert call("show", "r", "--json", "--runs-dir", runs_dir).objects[0]["tags"] == {"kind": "cnn"}
+        run.end() if is_last else run.flush()
+    with pytest.raises(RunEndedError):
+        run.delete_tag("kind")
+    resumed = tracker.start_run(run_id="r", nested=True)
+    assert tracker.get_run("r")["tags"] == {"kind": "cnn"}
+    resumed.set_tag("stage", "final")
+    assert tracker.get_run("r")["tags"] == {"kind": "cnn", "stage": "final"}
+    resumed.end()
+    assert tracker.get_run("r")["tags"] == {"kind": "cnn", "stage": "final"}
+
+
+def test_deletion_is_carried_along_by_who_does_not_know_it(runs_dir: str) -> None:
+    """It stands where the marks of non-finite floats do, as no list, which earlier versions pass over."""
+    with Run("r", runs_dir=runs_dir) as run:
+        run.set_tag("stage", "draft")
+        run.delete_tag("stage")
+        run.flush()
+        (path,) = (Path(runs_dir) / "0" / "r" / "tags").iterdir()
+        document = json.loads(path.read_text())
+        assert (document["value"], document["nonfinite"], document["key"]) == (None, "deleted", "stage")
+        (commit,) = [json.loads(one.read_text()) for one in (Path(runs_dir) / "0" / "r" / "log").iterdir()]
+        ((kind, key, value, _, mark),) = commit["changes"]
+        assert (kind, key, value, mark) == ("tags", "stage", None, "deleted")
+
+
+def test_tracker_and_command_line_note_things_of_an_ended_run(runs_dir: str) -> None:
+    tracker = ended(runs_dir)
+    tracker.set_tag("r", "stage", ["final", 2])
+    tracker.delete_tag("r", "kind")
+    tracker.rename_run("r", "new")
+    found = tracker.get_run("r")
+    assert (found["tags"], found["metadata"]["name"]) == ({"stage": ["final", 2]}, "new")
+    assert found["metadata"]["status"] == "FINISHED"
+    with pytest.raises(InvalidKeyError):
+        tracker.set_tag("r", "a/b", 1)
+    where = ("--runs-dir", runs_dir)
+    assert call("tag", "r", "note=a=b", "empty=", "--delete", "stage", *where).out == "tagged r in experiment 0\n"
+    (told,) = call("rename", "r", "third", "--json", *where).objects
+    assert told == {"run_id": "r", "experiment_id": 0, "done": "renamed"}
+    found = tracker.get_run("r")
+    assert (found["tags"], found["metadata"]["name"]) == ({"note": "a=b", "empty": ""}, "third")
+    assert call("tag", "r", "--delete", "stage", *where).code == 1
+    assert [call("tag", "r", *wrong, *where).code for wrong in ([], ["novalue"])] == [2, 2]
+    assert tracker.get_run("r") == found

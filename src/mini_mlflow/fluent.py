@@ -135,6 +135,11 @@ def set_tags(tags: Mapping[str, Any]) -> None:
     active.require_run().set_tags(tags)
 
 
+def delete_tag(key: str) -> None:
+    """`Run.delete_tag` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
+    active.require_run().delete_tag(key)
+
+
 def log_artifact(local_path: Any, artifact_path: Optional[str] = None) -> None:
     """`Run.log_artifact` on this thread's active run. Raises RuntimeError ("No active run") and what that raises."""
     active.require_run().log_artifact(local_path, artifact_path)

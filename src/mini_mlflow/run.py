@@ -19,6 +19,7 @@ from mini_mlflow.errors import (
 )
 from mini_mlflow.run_artifacts import ArtifactMethods
 from mini_mlflow.run_rewinding import RewindMethods
+from mini_mlflow.run_tags import TagMethods
 from mini_mlflow.writing import lifecycle
 from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.operations import (
@@ -33,7 +34,7 @@ from mini_mlflow.writing.seen import Seen
 from mini_mlflow.writing.start_request import StartRequest
 
 
-class Run(ArtifactMethods, RewindMethods):
+class Run(ArtifactMethods, RewindMethods, TagMethods):
     """A run on disk, open for logging.
 
     ``Run(...)`` creates the run; with the id of a run that exists it attaches to it: the same metadata, several
@@ -197,14 +198,6 @@ class Run(ArtifactMethods, RewindMethods):
     ) -> None:
         """Each of ``metrics`` has one more point, on disk, in one commit: all of them or none. As `log_metric`."""
         self._submit(metrics_submission(metrics, step, timestamp))
-
-    def set_tag(self, key: str, value: Any) -> None:
-        """The tag ``key`` is ``value``, on disk; the last write wins. Values and errors as `log_param`."""
-        self._submit(value_submission("tags", key, value))
-
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """All of ``tags`` are on disk, in one commit. Values and errors as `log_param`."""
-        self._submit(values_submission("tags", tags))
 
     def _submit(self, submission: Submission) -> None:
         (self._open_run or self._opened()).submit(submission)

@@ -15,6 +15,7 @@ from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.reading.search import list_run_metadata
 from mini_mlflow.run import Run
+from mini_mlflow.tracker_amending import AmendingMethods
 from mini_mlflow.tracker_artifacts import ArtifactReadingMethods
 from mini_mlflow.tracker_experiment_changes import ExperimentChangingMethods
 from mini_mlflow.tracker_experiments import ExperimentMethods
@@ -24,7 +25,12 @@ from mini_mlflow.writing.run_state import not_found
 
 
 class ExperimentTracker(
-    SearchMethods, ExperimentMethods, ExperimentChangingMethods, TrashMethods, ArtifactReadingMethods
+    SearchMethods,
+    ExperimentMethods,
+    ExperimentChangingMethods,
+    TrashMethods,
+    AmendingMethods,
+    ArtifactReadingMethods,
 ):
     """Starts runs in one tree and reads them back. Safe to share between threads; pickles.
 

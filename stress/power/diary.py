@@ -6,11 +6,14 @@ import errno
 import os
 import tempfile
 import warnings
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, run_stack
 from mini_mlflow.disk import atomic, copying
+from mini_mlflow.entities import RunAddress
 from mini_mlflow.upkeep import repair
+from mini_mlflow.writing.amending import amend_at
+from mini_mlflow.writing.operations import batch_submission
 from stress.power.processes import Killed, SimulatedProcess, kill_at
 from stress.power.recorded_disk import RecordedDisk
 from stress.power.replacing import Setting, replaced
@@ -23,6 +26,9 @@ ARTIFACT = "artifact"
 NAMES = ("one", "deep/two", "three")
 #: A file that such a folder may hold beside them.
 KEPT = "kept"
+
+#: The value of a tag that is deleted.
+ABSENT = "no such tag"
 
 #: Where a run may be.
 PLACES = STANDS, IN_TRASH, GONE = "stands", "in the trash", "gone"
@@ -117,6 +123,21 @@ class Diary:
 
     def tag(self, key: str, value: Any) -> None:
         self._make(lambda: self.run.set_tag(key, value), Call(0, 0, "tags", key, value))
+
+    def delete_tag(self, key: str) -> None:
+        self._make(lambda: self.run.delete_tag(key), Call(0, 0, "tags", key, ABSENT))
+
+    def amend(self, *keys: str, deleted: Sequence[str] = (), **tags: Any) -> None:
+        """The run, which has ended FINISHED, has a point more for each key and these tags, in one commit."""
+        points = dict.fromkeys(keys, self._next_value)
+        self._next_value += 1.0
+        submission = batch_submission([(*pair, None, 1) for pair in points.items()], None, tags, deleted)
+        address = RunAddress(self.tracker.runs_dir, 0, RUN_ID)
+        calls = [Call(0, 0, "metric", *pair) for pair in points.items()]
+        calls += [Call(0, 0, "tags", *pair) for pair in (*tags.items(), *((key, ABSENT) for key in deleted))]
+        # As an end, it keeps what was logged before and itself.
+        calls.append(Call(0, 0, "turn", value=FINISHED))
+        self._make(lambda: amend_at(address, self.tracker._settings, submission), *calls)
 
     def metrics(self, *keys: str) -> None:
         """A point for each key, with a value that no other call's point has."""

@@ -35,7 +35,7 @@ FOLDING, DURABILITY, NEW, LIFE, SNAPSHOTS, FILES = (
     f"writing/{name}.py" for name in ("folding", "durability", "new_files", "lifecycle", "snapshots", "run_files")
 )
 ARTIFACTS, PLACING = "writing/artifacts.py", "writing/placing.py"
-REOPENING, METADATA = "writing/reopening.py", "writing/metadata.py"
+REOPENING, METADATA, ENDED = "writing/reopening.py", "writing/metadata.py", "writing/ended_runs.py"
 
 MUTANTS = [
     Mutant(
@@ -165,6 +165,9 @@ MUTANTS = [
         '    if run.settings.fsync != "never":\n        atomic.sync_folder(run.paths.folder)\n',
         "",
     ),
+    Mutant("and the deletions of tags", SNAPSHOTS, "return [*self.deleted, *(", "return [*("),
+    Mutant("what is added to an ended run is synced", ENDED, "set() if sync else None", "None"),
+    Mutant("and so is the snapshot that then stands", ENDED, "            atomic.sync_file(run.paths.snapshot)\n", ""),
     Mutant("a snapshot is synced", LIFE, "                    atomic.sync_file(run.paths.snapshot)\n", ""),
     Mutant("and the way down to it", LIFE, "                    sync_way_down(run)\n", ""),
     Mutant("an end that was taken back is so for good", LIFE, "        run.files.taken_back = True\n", ""),

@@ -170,6 +170,32 @@ def rewinds(diary: Diary, dice: random.Random) -> None:
     diary.end("KILLED")
 
 
+def amendments(diary: Diary, dice: random.Random) -> None:
+    """Tags deleted in the log, in documents, before an end; a run amended after its end, with a kill and a refusal."""
+    diary.start()
+    for key in ("kept", "early", "late", "end"):
+        diary.tag(key, "old")
+    diary.metrics("loss", "single")
+    diary.delete_tag("early")
+    diary.flush()
+    diary.delete_tag("late")
+    diary.metrics("loss")
+    diary.tag("early", "again")
+    diary.delete_tag("end")
+    diary.end()
+    diary.amend("loss", "new", kept="new")
+    diary.amend(deleted=["kept", "early"], added=[1])
+    diary.failing(lambda: diary.amend("loss", kept="refused"), "fsync", "log")
+    diary.amend("single", late="back")
+    diary.killed_during(lambda: diary.amend("loss", added=2, deleted=["late"]), at=dice.randrange(1, 60))
+    diary.switch_to(SimulatedProcess(pid=1002))
+    diary.amend("loss", last=1)
+    diary.start()
+    diary.metrics("loss", "new")
+    diary.delete_tag("last")
+    diary.end()
+
+
 def artifacts(diary: Diary, dice: random.Random) -> None:
     """Files and folders, new, replaced and merged, of two processes; kills, an end, a resume, and one after the end."""
     first, second = diary.process, SimulatedProcess(pid=1002)
@@ -284,6 +310,7 @@ WORKLOADS: Dict[str, Workload] = {
         births_and_deletions,
         anything,
         rewinds,
+        amendments,
     )
 }
 

@@ -432,6 +432,36 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_rebirth.py::test_handle_of_the_former_run_loses_nothing_of_the_new_one"),
     ),
     Mechanism(
+        "params are checked under the hold that sets them",
+        (
+            Edit(
+                "writing/amending.py",
+                "        run.group.run_alone(lambda: _amend(run, change, nested, ended_too))\n",
+                "        found = run.group.run_alone(lambda: read_state(run.paths, run.files.seen) and "
+                '(run.files.forget(), read_current(run.files, "params", change.keys("params")))[1])\n'
+                "        change.check and change.check(found)\n"
+                "        run.group.run_alone(lambda: _amend(run, change._replace(check=None), nested, ended_too))\n",
+            ),
+        ),
+        Fails("tests/test_amending.py::test_of_two_processes_that_set_a_param_once_and_for_all_one_wins"),
+    ),
+    Mechanism(
+        "a log before the snapshot of an ended run goes",
+        (Edit("writing/ended_runs.py", "            atomic.create_folder(paths.log)\n", ""),),
+        Fails(
+            "tests/test_amending.py::test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_killed"
+        ),
+    ),
+    Mechanism(
+        "second look for a snapshot by a reader",
+        (
+            Edit(
+                "reading/run_view.py", "        snapshot = read_late_snapshot(standing)\n", "        snapshot = None\n"
+            ),
+        ),
+        Fails("tests/test_crash_steps.py::test_writer_between_any_two_looks_of_a_reader_shows_before_or_after"),
+    ),
+    Mechanism(
         "lock of the tree",
         (
             Edit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mini_mlflow.cli.amending import RENAME, TAG
 from mini_mlflow.cli.artifacts import ARTIFACTS, LOG_ARTIFACT
 from mini_mlflow.cli.comparing import COMPARE
 from mini_mlflow.cli.completion import COMPLETION
@@ -18,6 +19,6 @@ from mini_mlflow.cli.watching import WATCH
 
 COMMANDS = (
     *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT, IMPORT),
-    *(ARTIFACTS, LOG_ARTIFACT),
+    *(ARTIFACTS, LOG_ARTIFACT, TAG, RENAME),
     *(DELETE, RESTORE, GC, VERIFY, REPAIR, DOCTOR, COMPLETION),
 )

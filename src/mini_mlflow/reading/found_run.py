@@ -74,7 +74,7 @@ class FoundRun:
 
     @property
     def name(self) -> Optional[str]:
-        """The name that it was started with."""
+        """The name that it was started with, or was given later."""
         return self.metadata.get("name")
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import quote_key, unquote_name
-from mini_mlflow.disk.layout import METRICS, PARAMS, document_name, document_stem
+from mini_mlflow.disk.layout import METRICS, PARAMS, TAGS, document_name, document_stem
 from mini_mlflow.disk.regular import read_file
 from mini_mlflow.formats.commits import ValueChange, parse_commit
 from mini_mlflow.formats.documents import Snapshot, dump_value_document, parse_value_document
@@ -91,7 +91,8 @@ def _iter_values(case: Case, kind: str, key: str) -> Iterator[Value]:
         salvaged = _salvage(read_file(case.path))
     except OSError:
         salvaged = None
-    if salvaged is not None:
+    # That a tag was deleted stands at the end, too, and reads as null without that.
+    if salvaged is not None and (kind != TAGS or salvaged.value is not None):
         yield salvaged
 
 
