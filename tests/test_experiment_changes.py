@@ -330,6 +330,30 @@ def test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back(
     run.end()
 
 
+@needs_fork
+def test_run_that_is_restored_while_its_experiment_is_deleted_is_put_back(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = install(monkeypatch)
+    refused = []
+    for at in range(1, MOST_STEPS):
+        tracker = ExperimentTracker(runs_dir=os.path.join(folder, str(at)), lock_timeout_s=0.05)
+        make_runs(tracker, tracker.create_experiment("a"), "r")
+        tracker.delete_run("r", 1)
+        with disk.armed(call_before(deleting(tracker)), at):
+            try:
+                tracker.restore_run("r", 1)
+            except ExperimentDeletedError:
+                refused.append(disk.steps[at - 1])
+                assert os.path.isdir(os.path.join(tracker.runs_dir, ".trash", "1", "r")), "deleted before step %d" % at
+                assert verify(tracker.runs_dir) == []
+        if disk.struck is None:
+            break
+        assert deleted_runs(tracker) == {(1, "r")}
+    # Also when the run had found its experiment active, and was about to be moved.
+    assert "replace" in refused
+
+
 def deleting(tracker: ExperimentTracker) -> Any:
     return lambda: in_child(lambda: tracker.delete_experiment(1))
 
@@ -365,19 +389,29 @@ def test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing(tracker: 
     assert tracker.get_experiment(0).tags == {"t%d" % one: one for one in range(number)}
 
 
-def test_deleting_and_restoring_at_once_come_one_after_the_other(tracker: ExperimentTracker) -> None:
-    number = tracker.create_experiment("a")
-    make_runs(tracker, number, *"abcdef")
+def delete_and_restore(runs_dir: str, number: int, barrier: Any) -> None:
+    tracker = ExperimentTracker(runs_dir=runs_dir)
+    barrier.wait(60)
 
     def flip() -> None:
-        for _ in range(4):
+        for _ in range(5):
             tracker.delete_experiment(number)
             try:
                 tracker.restore_experiment(number)
             except ExperimentNotFoundError:
                 pass
 
-    run_together(flip, flip, flip)
+    run_together(flip, flip)
+
+
+@needs_fork
+def test_deleting_and_restoring_at_once_come_one_after_the_other(tracker: ExperimentTracker) -> None:
+    number = tracker.create_experiment("a")
+    make_runs(tracker, number, *"abcdef")
+    with Children("fork") as children:
+        barrier = children.context.Barrier(3)
+        for _ in range(3):
+            children.start(delete_and_restore, tracker.runs_dir, number, barrier)
     experiment = tracker.get_experiment(number)
     standing, trashed = len(tracker.list_runs(number)), len(tracker.list_deleted_runs(number))
     assert (standing, trashed) == ((6, 0) if experiment.lifecycle_stage == "active" else (0, 6))

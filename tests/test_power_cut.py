@@ -183,7 +183,7 @@ def live_and_remove(diary: Diary) -> None:
 def make_experiment(diary: Diary) -> None:
     live_and_delete(diary)
     diary.restore()
-    diary.experiment("mine")
+    diary.experiment(1, "mine")
 
 
 TURNS = {"delete": live_and_delete, "restore": live_and_restore, "gc": live_and_remove, "experiment": make_experiment}
@@ -195,7 +195,7 @@ def test_run_is_in_one_place_after_any_cut(turn: str, tmp_path: Path, monkeypatc
     search_all(tmp_path, monkeypatch, TURNS[turn], "end", from_call=-1)
 
 
-real_move, real_sync = trash._move, atomic.sync_folder
+real_move, real_sync = trash.move_synced, atomic.sync_folder
 
 
 def sync_all_but(name: str) -> Callable[..., None]:
@@ -207,12 +207,18 @@ def sync_all_but(name: str) -> Callable[..., None]:
 
 
 FORGETFUL_TURNS = {
-    "a deletion's rename": ("delete", (trash, "_move", lambda path, target, sync: real_move(path, target, False))),
-    "a restoration's rename": ("restore", (trash, "_move", lambda path, target, sync: real_move(path, target, False))),
+    "a deletion's rename": (
+        "delete",
+        (trash, "move_synced", lambda path, target, sync: real_move(path, target, False)),
+    ),
+    "a restoration's rename": (
+        "restore",
+        (trash, "move_synced", lambda path, target, sync: real_move(path, target, False)),
+    ),
     "the folder of a deleted run": ("delete", (atomic, "sync_folder", sync_all_but(".trash"))),
     "a removal before its first step": (
         "gc",
-        (trash, "_move", lambda path, target, sync: real_move(path, target, False)),
+        (trash, "move_synced", lambda path, target, sync: real_move(path, target, False)),
     ),
     "the name of an experiment": ("experiment", (atomic, "sync_folder", sync_all_but("mlruns"))),
 }

@@ -43,10 +43,11 @@ def find_due(root: str, seconds: float, experiment_ids: Optional[Container[int]]
     return Due(runs, [one for one in experiments if one.experiment_id not in kept])
 
 
-def finish_deletions(root: str, settings: Settings) -> None:
+def finish_deletions(root: str, settings: Settings, experiment_ids: Optional[Container[int]] = None) -> None:
     """Of experiments whose deletion was cut short, the runs are in the trash. Raises LockTimeout, OSError."""
     for experiment in list_deleted_experiments(root):
-        experiment_trash.finish_deletion(root, experiment.experiment_id, settings)
+        if experiment_ids is None or experiment.experiment_id in experiment_ids:
+            experiment_trash.finish_deletion(root, experiment.experiment_id, settings)
 
 
 class Collected(NamedTuple):
@@ -68,7 +69,7 @@ def collect(
     Raises:
         LockTimeout, OSError: what was not removed by then is deleted as it was.
     """
-    finish_deletions(root, settings)
+    finish_deletions(root, settings, experiment_ids)
     for tree in inner_trees(root):
         trash.gc(tree, find_due(tree, seconds, experiment_ids).runs, settings)
     due = find_due(root, seconds, experiment_ids)

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mini_mlflow import Run
+from mini_mlflow.disk.layout import inner_trees
 from stress.children import child_environment
 from stress.power import thresholds
 
 #: A run that has ended, one that was resumed and ended, and one whose owner was killed with commits in its log.
 RUN_IDS = ("ended", "resumed", "dead")
+#: One in each of the trees within the tree.
+INNER_IDS = ("m-1", "tr-1")
 #: All keys that are logged.
 KEYS = frozenset(("lr", "layers", "größe", "note", "stage", "loss", "accuracy"))
 _MAKE = "from stress.flips.damaging import log_runs; import sys; log_runs(sys.argv[1])"
@@ -38,6 +41,13 @@ def log_runs(root: str) -> None:
 
         with ExperimentTracker(experiment_id=3, runs_dir=root).start_run(run_id="resumed") as run:
             _log_everything(run)
+        for tree, run_id in zip(inner_trees(root), INNER_IDS):
+            with Run(run_id=run_id, experiment_id=3, runs_dir=tree) as run:
+                _log_everything(run)
+        tracker = ExperimentTracker(runs_dir=root)
+        tracker.rename_experiment(3, "digits")
+        tracker.set_experiment_tags(3, {"team": "a", "deep": [float("inf")]})
+        tracker.delete_experiment(tracker.create_experiment("gone"))
     os._exit(0)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from mini_mlflow import DamagedFileWarning, ExperimentTracker
+from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.upkeep import Repair, repair, verify
-from stress.flips.damaging import KEYS, RUN_IDS, Damage
+from stress.flips.damaging import INNER_IDS, KEYS, RUN_IDS, Damage
 
 #: What a reader may raise about a run that is damaged.
 DOCUMENTED = (OSError, ValueError)
@@ -32,7 +33,11 @@ def read_all(root: Path) -> Dict[str, Readable]:
         warnings.simplefilter("always")
         tracker.list_runs()
         tracker.get_latest_version("digits")
+        tracker.search_experiments(lifecycle_stage="all")
+        tracker.list_deleted_runs()
         found = {run_id: _read_run(tracker, run_id) for run_id in RUN_IDS}
+        for tree, run_id in zip(inner_trees(str(root)), INNER_IDS):
+            found[run_id] = _read_run(ExperimentTracker(experiment_id=3, runs_dir=tree), run_id)
     for warning in caught:
         assert warning.category is DamagedFileWarning, f"a reader warned of {warning.message!r}"
         assert str(root) in str(warning.message), f"a warning names no file: {warning.message}"

@@ -41,11 +41,11 @@ class Call(NamedTuple):
     Attributes:
         begun, done: the steps of the disk between which it ran.
         kind: "params", "tags", "metric", "rewind", "artifact", "flush", "turn" for a start and an end, "place" for a
-            deletion, a restoration or a removal, "experiment" for one that was made; "hide" is said of a point that is
-            hidden already before the first call.
-        key: of a param, tag or metric; the name of a file or a folder.
+            deletion, a restoration or a removal, "experiment" for what is made or changed of one; "hide" is said of a
+            point that is hidden already before the first call.
+        key: of a param, tag or metric; the name of a file or a folder; the number of an experiment.
         value: what was logged; of a turn, the status; of a rewind, the step; of a place, one of `PLACES`; of an
-            experiment, its name.
+            experiment, its name and its stage, or None once it is removed for good.
         outcome: DONE; CUT_SHORT by a kill, which may have stored it or not; REFUSED with an OSError, and not stored.
     """
 
@@ -191,15 +191,39 @@ class Diary:
 
     def bring_back(self) -> None:
         """The run is restored if it lies in the trash."""
-        if self.tracker.list_deleted_runs():
+        if self.tracker.list_deleted_runs(0):
             self.restore()
 
     def gc(self) -> None:
         self._make(self.tracker.gc, Call(0, 0, "place", value=GONE))
 
-    def experiment(self, name: str) -> None:
-        """An experiment of that name is made."""
-        self._make(lambda: self.tracker.create_experiment(name), Call(0, 0, "experiment", value=name))
+    def experiment(self, number: int, name: str) -> None:
+        """An experiment of that name is made, and gets the number."""
+
+        def action() -> None:
+            assert self.tracker.create_experiment(name) == number
+
+        self._change(action, number, (name, "active"))
+
+    def live_in(self, number: int) -> None:
+        """A run of that experiment begins and ends."""
+        with self.process.running():
+            self.tracker.start_run(run_id=RUN_ID, experiment_id=number, nested=True).end()
+
+    def rename(self, number: int, name: str) -> None:
+        self._change(lambda: self.tracker.rename_experiment(number, name), number, (name, "active"))
+
+    def delete_experiment(self, number: int, name: str) -> None:
+        self._change(lambda: self.tracker.delete_experiment(number), number, (name, "deleted"))
+
+    def restore_experiment(self, number: int, name: str) -> None:
+        self._change(lambda: self.tracker.restore_experiment(number), number, (name, "active"))
+
+    def gc_experiment(self, number: int) -> None:
+        self._change(lambda: self.tracker.gc(experiment_id=number), number, None)
+
+    def _change(self, action: Callable[[], Any], number: int, value: Any) -> None:
+        self._make(action, Call(0, 0, "experiment", str(number), value))
 
     # -- with a fault ------------------------------------------------------------------------------------------
 

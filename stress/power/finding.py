@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from mini_mlflow import DamagedFileError, DamagedFileWarning, ExperimentTracker, RunNotFoundError
 from mini_mlflow.disk.keys import unquote_name
@@ -20,6 +20,8 @@ from stress.power.diary import IN_TRASH, KEPT, NAMES, RUN_ID, STANDS
 NOTHING = "nothing"
 
 History = List[Tuple[int, float]]
+#: Number to name and stage.
+Experiments = Dict[str, Tuple[Optional[str], str]]
 
 
 class Found(NamedTuple):
@@ -31,7 +33,7 @@ class Found(NamedTuple):
     logged: Dict[str, History]
     artifacts: Dict[str, str] = {}
     place: str = STANDS
-    experiments: FrozenSet[str] = frozenset()
+    experiments: Experiments = {}
 
 
 def read(root: str) -> Optional[Found]:
@@ -39,9 +41,9 @@ def read(root: str) -> Optional[Found]:
     tracker = ExperimentTracker(runs_dir=root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedFileWarning)
-        experiments = frozenset(one.name for one in tracker.search_experiments() if one.name)
+        experiments = _read_experiments(tracker)
         listed = tracker.list_runs()
-        deleted = [one.run_id for one in tracker.list_deleted_runs()]
+        deleted = [one.run_id for one in tracker.list_deleted_runs(0)]
         try:
             run = tracker.get_run(RUN_ID)
         except (RunNotFoundError, DamagedFileError):
@@ -56,6 +58,17 @@ def read(root: str) -> Optional[Found]:
     return Found(
         run, {key: points for key, points in histories.items() if points}, logged, artifacts, experiments=experiments
     )
+
+
+def _read_experiments(tracker: ExperimentTracker) -> Experiments:
+    found: Experiments = {}
+    for one in tracker.search_experiments(lifecycle_stage="all")[1:]:
+        number = one.experiment_id
+        found[str(number)] = (one.name, one.lifecycle_stage)
+        deleted = [run.run_id for run in tracker.list_deleted_runs(number)]
+        assert not set(deleted) & set(tracker.list_runs(number)), "a run of an experiment is in two places"
+        assert one.lifecycle_stage == "active" or not tracker.list_runs(number), "a deleted experiment has runs"
+    return found
 
 
 def _read_history(tracker: ExperimentTracker, key: str, hidden: bool) -> History:

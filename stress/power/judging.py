@@ -25,7 +25,7 @@ class Asked(NamedTuple):
     safe: List[Call]
     possible: List[Call]
     places: FrozenSet[str] = frozenset((STANDS,))
-    experiments: FrozenSet[str] = frozenset()
+    experiments: FrozenSet[Tuple[str, FrozenSet[Any]]] = frozenset()
 
     @property
     def identity(self) -> Tuple[int, ...]:
@@ -43,8 +43,7 @@ def ask(calls: List[Call], level: str, cut: int, past: int = 0) -> Asked:
     later = [call for call in calls[count:] if call.begun <= cut and call.kind not in apart]
     safe = [call for call in later if level != "never" and _is_kept_by_itself(call, cut)]
     logged = [call for call in calls[:count] if call.kind not in apart]
-    sure = [call for call in calls[: None if level != "never" else past] if call.outcome == DONE and call.done <= cut]
-    experiments = frozenset(call.value for call in sure if call.kind == "experiment")
+    experiments = frozenset(_experiments(calls, cut, past).items() if level != "never" else ())
     possible = [call for call in later if call not in safe]
     return Asked(logged + safe, possible, _places(calls, level, cut, past), experiments)
 
@@ -68,6 +67,18 @@ def _places(calls: List[Call], level: str, cut: int, past: int) -> FrozenSet[str
     return frozenset(places)
 
 
+def _experiments(calls: List[Call], cut: int, past: int) -> Dict[str, FrozenSet[Any]]:
+    """Of each experiment's number, what it may be; None: not there. A cut may bring back what was refused."""
+    found: Dict[str, Set[Any]] = {}
+    for number, call in enumerate(calls):
+        if call.kind == "experiment" and call.begun <= cut:
+            values = found.setdefault(call.key, {None})
+            if number < past or (call.outcome == DONE and call.done <= cut):
+                values.clear()
+            values.add(call.value)
+    return {number: frozenset(values) for number, values in found.items()}
+
+
 def _keeping(calls: List[Call], level: str, cut: int) -> Iterator[int]:
     """The numbers, from 1, of the calls that keep themselves and all before them."""
     logged = False
@@ -88,7 +99,9 @@ def judge(found: Optional[Found], asked: Asked, level: str) -> None:
         assert all(call.outcome != DONE for call in asked.safe), "the run is gone"
         return
     run = found.run
-    assert asked.experiments <= found.experiments, f"experiments are gone: {sorted(asked.experiments)}"
+    for number, wanted in asked.experiments:
+        stands = found.experiments.get(number)
+        assert stands in wanted, f"experiment {number} is {stands}, not one of {wanted}"
     assert found.place in asked.places, f"the run is {found.place}, not one of {sorted(asked.places)}"
     for kind in ("params", "tags"):
         _judge_values(kind, run[kind], asked)
@@ -199,7 +212,7 @@ def rewrite(found: Optional[Found], asked: Asked, level: str) -> List[Call]:
             calls += [Call(0, 0, "hide", key, value)] if value not in shown else []
     calls += [Call(0, 0, kind, key, value) for kind in ("params", "tags") for key, value in found.run[kind].items()]
     calls += [Call(0, 0, ARTIFACT, name, text) for name, text in found.artifacts.items()]
-    calls += [Call(0, 0, "experiment", value=name) for name in sorted(found.experiments)]
+    calls += [Call(0, 0, "experiment", *pair) for pair in sorted(found.experiments.items())]
     status = found.run["metadata"]["status"]
     calls.append(Call(0, 0, "place", value=found.place))
     return [*calls, Call(0, 0, "turn", value=RUNNING if status == "CRASHED" else status)]

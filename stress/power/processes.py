@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator
 from weakref import WeakValueDictionary
 
-from mini_mlflow.writing import lifecycle, open_runs, origin
+from mini_mlflow.writing import lifecycle, open_runs, origin, start_request
 from stress.power.replacing import replaced
 
 
@@ -40,6 +40,7 @@ class SimulatedProcess:
             (open_runs, "_open", self._open),
             (open_runs, "_owned", self._owned),
             (lifecycle, "collect_origin", lambda: dict(collect(), pid=self.pid)),
+            (start_request, "collect_origin", lambda: dict(collect(), pid=self.pid)),
             # Its runs are not this interpreter's to end.
             (lifecycle, "call_at_exit", lambda function: None),
         ]

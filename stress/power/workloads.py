@@ -228,7 +228,7 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.start()
     diary.params(lr=0.1)
     diary.metrics("loss", "acc")
-    diary.experiment("before")
+    diary.experiment(1, "before")
     diary.delete()
     diary.restore()
     diary.metrics("loss")
@@ -246,7 +246,7 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.metrics("loss", "acc")
     diary.end("KILLED")
     diary.delete()
-    diary.experiment("after")
+    diary.experiment(2, "after")
     third = SimulatedProcess(pid=1003)
     diary.switch_to(third)
     diary.killed_during(diary.restore, at=dice.randrange(1, 20))
@@ -256,6 +256,33 @@ def births_and_deletions(diary: Diary, dice: random.Random) -> None:
     diary.bring_back()
     diary.delete()
     diary.gc()
+
+
+def experiments(diary: Diary, dice: random.Random) -> None:
+    """Experiments with a run are renamed, deleted and restored, also by a process that is killed and on a failing disk;
+    one is removed for good."""
+    second = SimulatedProcess(pid=1002)
+    diary.start()
+    diary.end()
+    diary.experiment(1, "a")
+    diary.live_in(1)
+    diary.rename(1, "b")
+    diary.delete_experiment(1, "b")
+    diary.restore_experiment(1, "b")
+    diary.failing(lambda: diary.rename(1, "c"), "fsync", "1")
+    diary.killed_during(lambda: diary.delete_experiment(1, "b"), at=dice.randrange(1, 40))
+    diary.switch_to(second)
+    diary.delete_experiment(1, "b")
+    diary.experiment(2, "d")
+    diary.delete_experiment(2, "d")
+    diary.gc_experiment(2)
+    diary.killed_during(lambda: diary.restore_experiment(1, "b"), at=dice.randrange(1, 30))
+    diary.switch_to(SimulatedProcess(pid=1003))
+    diary.delete_experiment(1, "b")
+    diary.restore_experiment(1, "b")
+    diary.start()
+    diary.metrics("loss")
+    diary.end()
 
 
 def anything(diary: Diary, dice: random.Random) -> None:
@@ -308,6 +335,7 @@ WORKLOADS: Dict[str, Workload] = {
         failing_disk,
         artifacts,
         births_and_deletions,
+        experiments,
         anything,
         rewinds,
         amendments,

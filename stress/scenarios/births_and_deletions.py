@@ -10,7 +10,7 @@ from typing import List
 from mini_mlflow import ExperimentTracker, Run
 from stress.children import Child, Children, wait_for
 from stress.evidence import Evidence
-from stress.midwife import NAMES
+from stress.midwife import COVETED, NAMES
 from stress.scenarios.reading import gather_readers, start_readers
 from stress.scenarios.setting import GRACE_S, Setting
 from stress.trasher import SHORT_LIVED
@@ -20,8 +20,9 @@ MIDWIVES = 50
 
 
 def births_and_deletions(setting: Setting) -> Evidence:
-    """Fifty processes ask for the same experiments at once; then threads of several end, resume, delete and restore a
-    few runs, log to them, and have short-lived ones removed for good, while others read."""
+    """Fifty processes ask for the same experiments at once, and for the same name for one of their own; then threads of
+    several end, resume, delete and restore a few runs, log to them, and have short-lived runs and experiments renamed,
+    deleted, restored and removed for good, while others read."""
     evidence = Evidence()
     begun = time.monotonic()
     with Children(setting.place) as children:
@@ -42,7 +43,7 @@ def births_and_deletions(setting: Setting) -> Evidence:
     counts: CounterType[str] = Counter()
     for report in setting.place.read_reports("resumes-*"):
         counts.update(report)
-    told = ("ends", "resumes", "deletions", "restorations", "removed")
+    told = ("ends", "resumes", "deletions", "restorations", "removed", "experiments")
     evidence.notes.append(", ".join(f"{counts[name]:,} {name}" for name in told))
     _put_back(setting)
     setting.read_back(evidence)
@@ -59,6 +60,9 @@ def _gather_births(setting: Setting, births: List[Child], evidence: Evidence) ->
         evidence.reading_errors += report["errors"]
         for name, number in zip(NAMES, report["ids"]):
             evidence.experiments.setdefault(name, []).append(number)
+        evidence.experiments.setdefault(COVETED, []).extend(report["renamed"])
+    found = ExperimentTracker(runs_dir=str(setting.place.tree)).get_experiment_by_name(COVETED)
+    evidence.experiments.setdefault(COVETED, []).append(-1 if found is None else found.experiment_id)
 
 
 def _put_back(setting: Setting) -> None:

@@ -465,10 +465,36 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         "lock of the tree",
         (
             Edit(
-                "writing/experiments.py", "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n", "    if True:\n"
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        found = find()\n",
+                "    if True:\n        found = find()\n",
             ),
         ),
         Breaks("births_and_deletions", ("one_experiment_a_name", "readers_see_no_error")),
+    ),
+    Mechanism(
+        "looking twice for the deletion of an experiment",
+        (
+            Edit(
+                "writing/lifecycle.py",
+                "        refuse_deleted(*paths.address[:2])\n        run.files.note_creation(data, meta)\n",
+                "        run.files.note_creation(data, meta)\n",
+            ),
+        ),
+        Fails(
+            "tests/test_experiment_changes.py::test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back"
+        ),
+    ),
+    Mechanism(
+        "lock of the tree, for changes of experiments",
+        (
+            Edit(
+                "writing/experiments.py",
+                "    with held(root, TREE_LOCK, settings.lock_timeout_s):\n        return change_alone(",
+                "    if True:\n        return change_alone(",
+            ),
+        ),
+        Fails("tests/test_experiment_changes.py::test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing"),
     ),
     *UPKEEP,
 )

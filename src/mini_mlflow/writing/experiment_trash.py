@@ -86,6 +86,8 @@ def finish_deletion(root: str, experiment_id: int, settings: Settings) -> None:
     Raises:
         LockTimeout, TreeBusyError, OSError: nothing was moved.
     """
+    if not _has_runs(root, experiment_id, experiment_folder(root, experiment_id)):
+        return
     with held(root, GC_LOCK, settings.lock_timeout_s):
         if load_experiment(root, experiment_id).lifecycle_stage == DELETED:
             _move_away(root, experiment_id, settings)

@@ -95,7 +95,8 @@ def update_experiment(root: str, experiment_id: int, change: Change, settings: S
     Raises:
         ExperimentNotFoundError: there is no such experiment.
         DamagedFileError: its ``experiment.yaml`` cannot be read.
-        LockTimeout, TreeBusyError, OSError: the experiment is as it was, as it is after what ``change`` raises.
+        LockTimeout, TreeBusyError, OSError: the experiment is as it was, as it is after what ``change`` raises. (After
+            a power cut it may be as it was to be, if what the disk refused was to confirm that.)
     """
     # Before the lock: of an experiment that is not there, no tree is made.
     load_experiment(root, experiment_id)
