@@ -49,9 +49,7 @@ def _execute(request: Request) -> int:
     source = arguments.paths if arguments.kind == _CSV else _only(arguments.paths, arguments.kind)
     unit = "files" if arguments.kind == _CSV else "runs"
     with Progress(request.output, "importing", unit) as progress:
-        report = take(
-            source, request.root, dry_run=arguments.dry_run, progress=progress.move, **options
-        )
+        report = take(source, request.root, dry_run=arguments.dry_run, progress=progress.move, **options)
     _write(request, report)
     return NO if report.problems else DONE
 
