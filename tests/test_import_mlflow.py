@@ -216,6 +216,32 @@ def test_deleted_experiment_is_deleted_with_its_runs(old: Path) -> None:
     assert tracker.list_runs(7) == [RUN_ID]
 
 
+def test_what_was_here_before_it_was_deleted_there_stays(run: Path, old: Path) -> None:
+    """And an experiment that has our own runs is not deleted since another one of its name was."""
+    make_run(make_experiment(old, "4", "both"), "4" * 32)
+    import_mlflow(old, "runs")
+    tracker = ExperimentTracker(runs_dir="runs")
+    with tracker.start_run(run_id="ours", experiment_id=4):
+        pass
+    for folder in (old / "0" / RUN_ID, old / "4", old / "4" / ("4" * 32)):
+        write(folder / "meta.yaml", (folder / "meta.yaml").read_text().replace('"active"', '"deleted"'))
+    report = import_mlflow(old, "runs")
+    assert changes(report) == {}
+    assert {path: reason[:19] for path, reason in reasons(report, old).items()} == dict.fromkeys(
+        ["0/%s" % RUN_ID, "4", "4/%s" % ("4" * 32)], "it is deleted there"
+    )
+    assert sorted(tracker.list_runs(4)) == ["4" * 32, "ours"]
+    assert tracker.get_experiment(4).lifecycle_stage == "active"
+
+
+def test_run_that_came_in_as_deleted_is_deleted_again(run: Path, old: Path) -> None:
+    make_run(run.parent, "d" * 32, lifecycle_stage="deleted")
+    import_mlflow(old, "runs")
+    ExperimentTracker(runs_dir="runs").restore_run("d" * 32)
+    assert import_mlflow(old, "runs").deleted_runs == 1
+    assert ExperimentTracker(runs_dir="runs").list_runs() == [RUN_ID]
+
+
 def test_what_was_deleted_here_stays_deleted(run: Path, old: Path) -> None:
     import_mlflow(old, "runs")
     ExperimentTracker(runs_dir="runs").delete_run(RUN_ID)

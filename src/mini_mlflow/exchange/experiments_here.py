@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from typing import Dict, Iterable, Optional
 
-from mini_mlflow.disk.layout import experiment_folder
-from mini_mlflow.entities import Experiment
+from mini_mlflow.disk.layout import RunPaths, experiment_folder
+from mini_mlflow.entities import DELETED, Experiment
 from mini_mlflow.exchange.incoming import IncomingExperiment
 from mini_mlflow.exchange.report import Tally
 from mini_mlflow.exchange.target import Standing, Target
 from mini_mlflow.formats.experiments import DEFAULT_ID
 from mini_mlflow.formats.times import iso_to_ms, now_iso
+from mini_mlflow.reading.addresses import iter_addresses
 from mini_mlflow.reading.experiments import find_experiment, read_experiment
+from mini_mlflow.writing.experiment_trash import delete_experiment
 from mini_mlflow.writing.experiments import take_in, update_experiment
 
 
@@ -85,6 +87,27 @@ def _make(target: Target, incoming: IncomingExperiment, source: str, tally: Tall
     if incoming.number is not None and made.experiment_id != incoming.number:
         tally.tell(source, "its number %d is taken here: it is experiment %d" % (incoming.number, made.experiment_id))
     return made
+
+
+def delete_if_empty(target: Target, here: Experiment, source: str, tally: Tally) -> None:
+    """An experiment that is deleted in the source is deleted here too, unless runs stand in it.
+
+    These are ours, or were here before: those that were deleted there lie in the trash by now.
+
+    Raises:
+        LockTimeout, OSError: it is not deleted.
+    """
+    if here.lifecycle_stage == DELETED or here.experiment_id == DEFAULT_ID or target.dry_run:
+        return
+    standing = [
+        address
+        for address in iter_addresses(target.root, here.experiment_id)
+        if os.path.exists(RunPaths.of(address).meta)
+    ]
+    if standing:
+        tally.tell(source, "it is deleted there; here it stays, for runs of it do")
+    else:
+        delete_experiment(target.root, here.experiment_id, target.settings)
 
 
 def _bring_up(target: Target, here: Experiment, incoming: IncomingExperiment) -> Experiment:

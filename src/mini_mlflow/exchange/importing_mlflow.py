@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from mini_mlflow.disk.layout import resolve_root
-from mini_mlflow.entities import DELETED, RunAddress
+from mini_mlflow.entities import RunAddress
 from mini_mlflow.exchange.artifact_files import COPY
-from mini_mlflow.exchange.experiments_here import settle_experiment
+from mini_mlflow.exchange.experiments_here import delete_if_empty, settle_experiment
 from mini_mlflow.exchange.mlflow_beside import BesideRuns
 from mini_mlflow.exchange.mlflow_files import read_meta_or_tell
 from mini_mlflow.exchange.mlflow_runs import read_run
@@ -21,7 +21,6 @@ from mini_mlflow.exchange.mlflow_tree import (
 from mini_mlflow.exchange.report import ImportReport, Tally
 from mini_mlflow.exchange.storing import store_run
 from mini_mlflow.exchange.target import Progress, Target, locate_runs, make_target
-from mini_mlflow.writing.experiment_trash import delete_experiment
 
 #: Run id and folder.
 RunFolder = Tuple[str, str]
@@ -105,9 +104,9 @@ class _Import:
                 store_run(self._target, address, run, self._tally)
             self._step()
         self._beside.store(experiment.folder, here.experiment_id)
-        if experiment.experiment.is_deleted and here.lifecycle_stage != DELETED and not self._target.dry_run:
+        if experiment.experiment.is_deleted:
             # Last: nothing can be started in it from then on.
-            delete_experiment(self._target.root, here.experiment_id, self._target.settings)
+            delete_if_empty(self._target, here, experiment.folder, self._tally)
 
     def _step(self) -> None:
         self._done += 1

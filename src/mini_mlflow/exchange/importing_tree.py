@@ -22,7 +22,7 @@ from mini_mlflow.entities import DELETED, RUNNING, Experiment, RunAddress
 from mini_mlflow.errors import DamagedFileError, InvalidValueError, MiniMlflowError
 from mini_mlflow.exchange.artifact_files import COPY
 from mini_mlflow.exchange.beside import bring_loose
-from mini_mlflow.exchange.experiments_here import settle_experiment
+from mini_mlflow.exchange.experiments_here import delete_if_empty, settle_experiment
 from mini_mlflow.exchange.incoming import IncomingExperiment, IncomingRun, IncomingValue, Metric, Values
 from mini_mlflow.exchange.mlflow_traces import LOCATION
 from mini_mlflow.exchange.report import ImportReport, Tally
@@ -32,15 +32,14 @@ from mini_mlflow.formats.documents import parse_value_document
 from mini_mlflow.formats.mlflow_records import MODEL, to_fields
 from mini_mlflow.formats.times import iso_to_ms
 from mini_mlflow.reading.addresses import iter_addresses, list_experiment_ids
-from mini_mlflow.reading.experiments import list_experiments
+from mini_mlflow.reading.experiments import list_experiments, read_experiment
 from mini_mlflow.reading.history_pieces import iter_history
 from mini_mlflow.reading.run_folder import documents, read_document
 from mini_mlflow.reading.run_view import RunView, read_run
-from mini_mlflow.writing.experiment_trash import delete_experiment
 
 # What is said of a run by where it stands, by what is passed along anyway, or for its own files alone.
 _OWN_FIELDS = frozenset(
-    "run_id experiment_id name status start_time end_time parent_run_id format commit owned".split()
+    "run_id experiment_id name status start_time end_time parent_run_id format commit owned imported_as".split()
 )
 _REGISTRY = "registry.db"
 
@@ -156,8 +155,9 @@ class _Merge:
 
     def _delete_experiments(self) -> None:
         for number, one in self._experiments.items():
-            if one.lifecycle_stage == DELETED and not self._target.dry_run:
-                delete_experiment(self._target.root, self._numbers[number], self._target.settings)
+            here = read_experiment(self._target.root, self._numbers[number])
+            if one.lifecycle_stage == DELETED and here is not None:
+                delete_if_empty(self._target, here, os.path.join(self._source, str(number)), self._tally)
 
     def _store(self, one: _Source, target: Target, what: str) -> None:
         number = self._numbers.get(one.address.experiment_id, one.address.experiment_id)

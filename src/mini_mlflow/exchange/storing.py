@@ -34,8 +34,11 @@ from mini_mlflow.writing.lifecycle import start
 from mini_mlflow.writing.start_request import StartRequest
 from mini_mlflow.writing.tree_lock import held
 
+# Stands in the metadata of a run that was deleted when it came in: a kill may leave it standing.
+_DELETED = "deleted"
 _NAME_TAG = "mlflow.runName"
 _CHANGES = ("points", "params", "tags", "artifacts", "ends")
+_UNTOLD = ("new", "ends")
 
 
 def store_run(target: Target, address: RunAddress, run: IncomingRun, tally: Tally, what: str = "runs") -> None:
@@ -56,19 +59,20 @@ def store_run(target: Target, address: RunAddress, run: IncomingRun, tally: Tall
         else:
             with held(target.root, IMPORT_LOCK, target.settings.lock_timeout_s):
                 _Storing(target, address, run, mine).store()
+        _count(mine, what)
     except LockTimeout as error:
         mine.tell(run.source, "another import or writer was at work on it all the time: %s" % error)
     except (DamagedFileError, RunEndedError, ExperimentDeletedError, FileNotFoundError) as error:
         # Of ours: `verify` tells more. Or it, or its experiment, was deleted.
         mine.tell(run.source, "cannot be brought up to date here: %s" % error)
-    _count(mine, what)
+    for name in _UNTOLD:
+        mine.counts.pop(name, None)
     tally.absorb(mine)
 
 
 def _count(mine: Tally, what: str) -> None:
-    is_new = bool(mine.counts.pop("new", 0))
+    is_new = bool(mine.counts.get("new"))
     has_changed = any(mine.counts.get(name) for name in _CHANGES)
-    mine.counts.pop("ends", None)
     if what != "runs":
         # Their values are records of ours: no user has counted them as tags.
         mine.counts = {name: count for name, count in mine.counts.items() if name.startswith("artifact")}
@@ -101,9 +105,7 @@ class _Storing:
         self._bring_artifacts()
         self._end()
         if self._incoming.is_deleted:
-            self._tally.add("deleted_runs")
-            if not self._target.dry_run:
-                trash.delete(self._address, self._target.settings)
+            self._delete()
 
     def _open(self) -> None:
         try:
@@ -118,7 +120,7 @@ class _Storing:
             version=run.meta.get("version"),
             parent_run_id=run.parent_run_id,
             start_time=run.start_time,
-            meta=run.meta,
+            meta=dict(run.meta, imported_as=_DELETED) if run.is_deleted else run.meta,
             take_ownership=False,
             end_at_exit=False,
         )
@@ -165,12 +167,18 @@ class _Storing:
         files = find_new(run.artifacts, self._paths.artifacts, self._tally.tell)
         if not files:
             return
-        self._tally.add("artifacts", len(files))
-        self._tally.add("artifact_bytes", measure(files))
         if self._filler.run is not None:
             pairs = ((file.path, file.name) for file in files)
-            linked = log_files(self._filler.run, pairs, target.artifacts == LINK, measure(files), None)
+            try:
+                linked = log_files(self._filler.run, pairs, target.artifacts == LINK, measure(files), None)
+            except FileNotFoundError as error:
+                if os.path.lexists(self._paths.folder):
+                    self._tally.tell(run.artifacts, "changed while it was read; the next import has them: %s" % error)
+                    return
+                raise
             self._tally.add("linked_artifacts", linked)
+        self._tally.add("artifacts", len(files))
+        self._tally.add("artifact_bytes", measure(files))
 
     def _end(self) -> None:
         """The run has ended as in the source, unless it goes on here."""
@@ -188,6 +196,15 @@ class _Storing:
             # It was resumed there, and has ended anew.
             self._tally.add("ends")
             self._filler.amend({"status": run.status, "end_time": run.end_time})
+
+    def _delete(self) -> None:
+        """The run lies in the trash, unless it stood here before any import knew that it was deleted."""
+        if self._view is not None and self._view.metadata.get("imported_as") != _DELETED:
+            self._tally.tell(self._incoming.source, "it is deleted there; here it stays, as it was here before")
+            return
+        self._tally.add("deleted_runs")
+        if not self._target.dry_run:
+            trash.delete(self._address, self._target.settings)
 
 
 def _is_later(time: Optional[str], other: Any) -> bool:
