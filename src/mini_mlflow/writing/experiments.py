@@ -52,25 +52,12 @@ def create_unless_found(
         TreeBusyError: this is a signal handler, and the frame below it makes an experiment; none was made here.
         Exception: what ``find`` raises; none was made.
     """
-    with held(root, TREE_LOCK, settings.lock_timeout_s):
-        found = find()
-        if found is not None:
-            return found
-        _sweep(root)
-        number = 1 + max(_numbers(root), default=0)
-        while True:
-            experiment = Experiment(number, name, tags, now_iso(), artifact_location)
-            if _publish(root, experiment, settings.fsync != "never"):
-                return experiment
-            number += 1
+    return take_in(root, Experiment(-1, name, tags, now_iso(), artifact_location), find, settings)
 
 
 def take_in(root: str, wanted: Experiment, find: Find, settings: Settings) -> Experiment:
-    """What ``find`` returns under the tree's lock, or else ``wanted`` as a new experiment: under its own number if
-    nobody has ever had that here, or else under the next one.
-
-    Raises:
-        LockTimeout, TreeBusyError, OSError: none was made.
+    """The same with an experiment from elsewhere: it is ``wanted``, with its number if that is 0 or more and nobody has
+    ever had it here. Raises as `create_unless_found`.
     """
     with held(root, TREE_LOCK, settings.lock_timeout_s):
         found = find()
