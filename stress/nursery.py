@@ -22,7 +22,15 @@ from typing import Any, Dict, Optional
 from mini_mlflow.writing.origin import collect_origin
 
 #: What forked children run; imported before the first fork.
-MODULES = ("stress.writer", "stress.reader", "stress.forker", "stress.resumer", "stress.trasher", "stress.midwife")
+MODULES = (
+    "stress.writer",
+    "stress.reader",
+    "stress.forker",
+    "stress.resumer",
+    "stress.trasher",
+    "stress.midwife",
+    "stress.mender",
+)
 
 
 class Forked:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,14 @@ if sys.version_info >= (3, 9):
     CompletedText = subprocess.CompletedProcess[str]
 else:
     CompletedText = subprocess.CompletedProcess
+
+
+def hear_interrupts() -> None:
+    """For a new process before its program begins: SIGINT does what it does in a terminal.
+
+    A shell starts what it puts into the background with SIGINT ignored, tests too, and that is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run_together(*functions: Callable[[], Any], deadline_s: float = DEADLINE_S) -> List[Any]:

@@ -27,6 +27,7 @@ from mini_mlflow import (
     NoActiveRunError,
     OutsideTreeError,
     Run,
+    RunDeletedError,
     RunNotFoundError,
 )
 from mini_mlflow.disk import copying, regular
@@ -644,6 +645,51 @@ def test_run_that_is_moved_away_meanwhile_takes_nothing_and_goes_on_when_it_is_b
     run.log_text("t", "next")
     assert read_artifacts(tracker) == {"next": b"t"}
     assert list_temporaries(runs_dir) == []
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_run_that_is_deleted_meanwhile_refuses_at_any_step_and_stays_whole(
+    is_restored: bool, run: Run, source: str, runs_dir: str, tracker: ExperimentTracker, monkeypatch: Any
+) -> None:
+    """The call is refused as any log call to a deleted run, also if the run is back by then, and makes nothing anew."""
+    run.log_text("t", "before")
+    disk, met = install(monkeypatch), 0
+    lock = KeptLock(os.path.join(runs_dir, ".locks", "0", "r.lock"))
+
+    def lock_is_free() -> bool:
+        is_free = lock.try_acquire()
+        lock.close()
+        return is_free
+
+    for at in range(1, 80):
+
+        def delete(step: Any) -> Any:
+            if lock_is_free():
+                run_together(lambda: tracker.delete_run("r"))
+            try:
+                return step.carry_out()
+            finally:
+                if is_restored and tracker.list_deleted_runs():
+                    run_together(lambda: tracker.restore_run("r"))
+
+        try:
+            with disk.armed(delete, at):
+                run.log_artifacts(source, "m")
+        except RunDeletedError as error:
+            met += 1
+            assert "deleted" in str(error)
+        if disk.struck is None:
+            break
+        if tracker.list_deleted_runs():
+            assert not os.path.lexists(os.path.join(runs_dir, "0", "r"))
+            tracker.restore_run("r")
+        # It sweeps what the refused call could not.
+        run.log_text("t", "after")
+        found = read_artifacts(tracker)
+        assert {path: found.pop(path) for path in ("before", "after")} == {"before": b"t", "after": b"t"}
+        assert found in ({}, below("m", WHOLE))
+        assert verify(runs_dir) == []
+    assert met > 2
 
 
 def test_handler_that_logs_an_artifact_in_the_middle_of_another_stores_both(

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 import pytest
 
 from command_line import call
-from concurrency import DEADLINE_S, import_path, run_python
+from concurrency import DEADLINE_S, hear_interrupts, import_path, run_python
 from mini_mlflow import ExperimentTracker
 from mini_mlflow.cli.exit_codes import DONE, FAILED, INTERRUPTED, PIPE_CLOSED
 
@@ -125,6 +125,7 @@ def test_interrupt_from_the_keyboard(tree: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=hear_interrupts,
         )
         try:
             assert process.stdout is not None
@@ -186,6 +187,7 @@ def complete_words(words: List[str], cwd: Path) -> List[str]:
     return sorted(filter(None, done.stdout.split("\n")))
 
 
+@pytest.mark.long
 def test_bash_completes_commands_options_and_values(tree: Path, tmp_path: Path) -> None:
     assert complete("mini-mlflow sh", tmp_path) == ["show"]
     assert complete("mini-mlflow --j", tmp_path) == ["--json"]
@@ -195,6 +197,7 @@ def test_bash_completes_commands_options_and_values(tree: Path, tmp_path: Path) 
     assert complete("mini-mlflow --runs-dir ml", tmp_path) == ["mlruns"]
 
 
+@pytest.mark.long
 def test_bash_completes_run_ids_as_text(tmp_path: Path) -> None:
     """Ids come from the tree that the line names, and are never run: they are quoted for the line that is typed."""
     tracker = ExperimentTracker(runs_dir="else where")

@@ -53,6 +53,7 @@ def test_what_could_steer_a_terminal_is_shown_as_its_escape(raw: str, shown: str
     assert printable(raw) == shown
 
 
+@pytest.mark.long
 @given(ANYTHING)
 def test_printable_text_is_printable_and_stays_what_it_is(text: str) -> None:
     assert printable(text).isprintable()

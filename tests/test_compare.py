@@ -22,7 +22,7 @@ from mini_mlflow import (
 )
 from mini_mlflow.reading import comparing
 from mini_mlflow.reading.comparing import find_parting
-from mini_mlflow.writing import lifecycle
+from mini_mlflow.writing import start_request
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_what_differs_stands_apart_from_what_is_equal(tracker: ExperimentTracker
             {"user": "ann", "host": "b", "pid": 2, "python": "3.11", "script": "/x/train.py", "git_commit": "2" * 40},
         ]
     )
-    monkeypatch.setattr(lifecycle, "collect_origin", lambda: next(origins))
+    monkeypatch.setattr(start_request, "collect_origin", lambda: next(origins))
     make(tracker, "one", [1.0], lr=0.1, opt="adam", layers=[1, math.nan])
     make(tracker, "two", [1.0], lr=0.2, opt="adam", layers=[1, math.nan], extra=None, more=5)
     found = tracker.compare(["two", "one"])
@@ -126,7 +126,7 @@ def test_table_shows_what_differs_and_on_request_what_is_equal(tracker: Experime
     table = str(tracker.compare(["one", "two"]))
     rows = [line.split() for line in table.splitlines()]
     assert rows[:3] == [["one", "two"], ["ONE", "TWO"], ["params"]]
-    assert ["lr", "0.1", "a", "b"] in rows
+    assert ["lr", "0.1", "a\\nb"] in rows
     assert ["loss", "2", "1", "from", "step", "1"] in rows
     assert ["max", "3", "3"] in rows
     assert "adam" not in table
@@ -185,3 +185,15 @@ def test_run_that_goes_while_it_is_compared_is_named(tracker: ExperimentTracker,
     monkeypatch.setattr(comparing, "read_history", vanish)
     with pytest.raises(RunNotFoundError, match="two"):
         tracker.compare(["one", "two"])
+
+
+def test_text_of_a_comparison_is_printable(runs_dir: str) -> None:
+    """Whatever names, params, tags and keys hold: an escape sequence would move the cursor, an override turn a line."""
+    for run_id, end in (("one", "m"), ("two", "n")):
+        with Run(run_id=run_id, name="\x1b[31m" + end, runs_dir=runs_dir) as run:
+            run.log_params({"p": "a\x1b[2J" + end, "lines": "x\r\n" + end, "deep": {"k\x9b": end}})
+            run.set_tags({"t": "\u202e" + end, "\u202ekey": "same"})
+    table = str(ExperimentTracker(runs_dir=runs_dir).compare(["one", "two"], all=True))
+    assert all(line.isprintable() for line in table.splitlines())
+    for shown in ("\\x1b[31mm", "a\\x1b[2Jn", "\\u202em", "\\u202ekey", "x\\r\\nm"):
+        assert shown in table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, List
@@ -19,6 +20,7 @@ from mini_mlflow import (
     ExperimentExistsError,
     ExperimentNotFoundError,
     ExperimentTracker,
+    InvalidFilterError,
     InvalidTypeError,
     InvalidValueError,
     LockTimeout,
@@ -382,13 +384,22 @@ FOUND = {
     "tag.`team` = 'a' AND name LIKE 'vis%'": [1],
     "tags.team != 'a'": [2],
     "name LIKE 'v.*'": [],
+    "name = 'vision-a' OR name = 'my audio'": [1, 3],
+    "attributes.name IN ('vision-a', 'vision-b') AND NOT (tags.team = 'b')": [1],
+    "attribute.name NOT LIKE 'vision%' AND tags.`team` IN ('a')": [3],
+    "tags.team IS NULL": [0],
+    "experiment_id >= 2": [2, 3],
+    "creation_time IS NULL": [0],
+    "creation_time > '2020-01-01' and creation_time < '2100-01-01T00:00:00'": [1, 2, 3],
+    "creation_time > 1577836800000": [1, 2, 3],
+    "tags.n < 5": [2],
 }
 
 
 @pytest.fixture
 def searched(tracker: ExperimentTracker) -> ExperimentTracker:
     for name, team in (("vision-a", "a"), ("vision-b", "b"), ("my audio", "a")):
-        tracker.create_experiment(name, tags={"team": team})
+        tracker.create_experiment(name, tags={"team": team, "n": {"a": 7, "b": 3}[team]})
     return tracker
 
 
@@ -403,12 +414,21 @@ def test_orders_and_limits(searched: ExperimentTracker) -> None:
 
     assert ids(order_by=["name DESC"]) == [2, 1, 3, 0]
     assert ids(order_by=["attribute.creation_time", "experiment_id desc"], max_results=2) == [1, 2]
+    assert ids(order_by=["tags.team", "name DESC"]) == [1, 3, 2, 0]
+    assert ids(order_by="tags.n") == [2, 1, 3, 0]
     assert ids(max_results=0) == []
-    for wrong in ({"order_by": ["size"]}, {"max_results": -1}, {"filter_string": "name > 'a'"}):
-        with pytest.raises(InvalidValueError):
+    with pytest.raises(InvalidValueError):
+        ids(max_results=-1)
+    for wrong in ({"order_by": ["size"]}, {"order_by": ["params.lr"]}, {"filter_string": "metrics.loss < 1"}):
+        with pytest.raises(InvalidFilterError):
             ids(**wrong)
-    with pytest.raises(InvalidValueError, match="character 12"):
-        ids(filter_string="name = 'a' OR name = 'b'")
+    for text, problem in (
+        ("name = 'a' AND size = 5", "size is no attribute of an experiment: write tags.size, or one of exp"),
+        ("params.lr = 5", "expected tags or attributes before the dot, found params"),
+        ("name = 'a' AND", "expected a name such as name, tags.team"),
+    ):
+        with pytest.raises(InvalidFilterError, match=re.escape(problem)):
+            ids(filter_string=text)
     for wrong_type in ({"max_results": "1"}, {"filter_string": None}):
         with pytest.raises(InvalidTypeError):
             ids(**wrong_type)

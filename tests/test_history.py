@@ -79,6 +79,7 @@ def test_document_is_strict_json_laid_out_by_lines(tmp_path: Any) -> None:
         "min": "-Infinity",
         "max": "Infinity",
         "sealed": [],
+        "latest": [4, "Infinity", 6],
         "key": "größe",
         "points": [[0, "NaN", 5], [4, "Infinity", 6], [2, "-Infinity", 7], [-3, 0.5, 1763882110123]],
     }

@@ -194,8 +194,9 @@ def make_tree(runs_dir: str) -> Dict[str, str]:
 def fill(run: Run) -> None:
     run.log_params(PARAMS)
     run.set_tag("stage", "test")
-    for value in (2.0, 1.0):
-        run.log_metric("loss", value)
+    # So that the latest point is another than the last, and the document has a field for it.
+    for value, step in ((2.0, 9), (1.0, 3)):
+        run.log_metric("loss", value, step=step)
     run.log_metrics(METRICS)
 
 

@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from faults import FaultyOs, Step, fail, kill, list_litter, make_source, quick_folder, read_stored, seams
-from mini_mlflow import ExperimentTracker, Run, RunEndedError, RunNotFoundError, run_stack
+from mini_mlflow import ExperimentTracker, Point, Run, RunEndedError, RunNotFoundError, run_stack
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.reading.metric_history import read_history
+from mini_mlflow.reading.run_view import read_run
 from stress.power.processes import Killed, SimulatedProcess
 from stress.power.replacing import replaced
 from stress.power.thresholds import lowered
@@ -54,6 +55,7 @@ logged = st.one_of(
     st.tuples(st.just("tags"), st.dictionaries(keys, params, min_size=1, max_size=2)),
     st.tuples(st.just("metrics"), st.tuples(st.dictionaries(keys, numbers, min_size=1), steps)),
     st.tuples(st.just("metrics"), st.tuples(st.fixed_dictionaries({"loss": numbers}), steps)),
+    st.tuples(st.just("point"), st.tuples(keys, numbers, steps, st.integers(5, 6))),
 )
 rewinds = st.tuples(st.just("rewind"), st.sampled_from([-1, 0, 1, 2, 6]))
 artifacts = st.one_of(
@@ -93,14 +95,21 @@ class Seen(NamedTuple):
 
 
 def read_seen(root: str) -> Optional[Seen]:
-    """The run as it stands; None if there is none."""
+    """The run as it stands, its latest points as its histories say; None if there is none."""
     stored = read_stored(root, RUN_ID)
     if stored is None:
         return None
     address = RunAddress(root, 0, RUN_ID)
     paths = RunPaths.in_trash(address) if is_deleted(stored) else RunPaths.of(address)
-    logged = {key: read_history(paths, key).stored for key in KEYS}
+    histories = {key: read_history(paths, key) for key in KEYS}
+    latest = {key: max(found.shown, key=rank) for key, found in histories.items() if found.shown}
+    assert repr(sorted(read_run(paths).latest_metrics().items())) == repr(sorted(latest.items()))
+    logged = {key: found.stored for key, found in histories.items()}
     return Seen(*stored[:6], {key: [point[:2] for point in points] for key, points in logged.items() if points})
+
+
+def rank(point: Point) -> Any:
+    return point.step, point.timestamp, 0.0 if point.value != point.value else point.value
 
 
 def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
@@ -116,6 +125,8 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         return before._replace(tags=dict(before.tags, **argument))
     if kind == "metrics":
         return _with_points(before, *argument)
+    if kind == "point":
+        return _with_points(before, {argument[0]: argument[1]}, argument[2])
     if kind == "rewind":
         kept = {key: [one for one in points if one[0] <= argument] for key, points in before.histories.items()}
         histories = {key: points for key, points in kept.items() if points}
@@ -182,6 +193,8 @@ def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Optional
     assert run is not None
     if kind == "metrics":
         run.log_metrics(argument[0], step=argument[1])
+    elif kind == "point":
+        run.log_metric(*argument)
     elif kind == "flush":
         run.flush()
     elif kind == "text":

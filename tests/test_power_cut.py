@@ -28,7 +28,8 @@ from stress.power.searching import LEVELS, Search, Variant
 from stress.power.states import KEPT, LOST, NAMES_ONLY, Enumeration, Moment, State, write_tree
 from stress.power.workloads import RATIONS, WORKLOADS, go_on
 
-pytestmark = pytest.mark.damaged_tree
+# No Python cuts the power in a way of its own.
+pytestmark = [pytest.mark.damaged_tree, pytest.mark.long]
 
 # What a longer search raises: ``python -m stress power`` does.
 STATES = 36

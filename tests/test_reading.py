@@ -172,6 +172,46 @@ def test_writer_between_any_two_steps_of_a_reader(
         assert step > 2
 
 
+@pytest.mark.parametrize("is_resumed", [True, False])
+@pytest.mark.parametrize("lives", [1, 2])
+def test_commit_and_end_between_any_two_steps_of_a_reader_show_together_or_not_at_all(
+    is_resumed: bool, lives: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Also of a run without a log, before and after: it was resumed and has not logged, and it has ended again."""
+    monkeypatch.setenv("MINI_MLFLOW_FSYNC", "never")
+    step, done = 0, True
+    while done:
+        step += 1
+        runs_dir = str(tmp_path / str(step))
+        tracker = ExperimentTracker(runs_dir=runs_dir)
+        log_all(tracker.start_run(run_id="r"), 1)
+        tracker.end_run()
+        if is_resumed:
+            tracker.start_run(run_id="r")
+
+        def live(tracker: ExperimentTracker = tracker) -> None:
+            for life in range(lives):
+                run = tracker.active_run() or tracker.start_run(run_id="r")
+                log_all(run, 2 + life)
+                tracker.end_run()
+
+        with monkeypatch.context() as patch:
+            reader = InterruptedReader(live, step)
+            patch.setattr(regular, "os", reader)
+            found = tracker.get_run("r")
+        # Two calls, each of two keys.
+        assert found["params"]["a"] == found["params"]["b"], step
+        assert found["metrics"]["d"] == found["metrics"]["e"], step
+        done = reader.done
+        finish("r", runs_dir)
+    assert step > 2
+
+
+def log_all(run: Run, value: int) -> None:
+    run.log_params({"a": value, "b": value})
+    run.log_metrics({"d": value, "e": value})
+
+
 def without_metadata(found: Any) -> Any:
     return {key: value for key, value in found.items() if key != "metadata"} if isinstance(found, dict) else found
 
@@ -355,3 +395,28 @@ def test_link_to_a_run_is_told_and_not_listed(runs_dir: str, tmp_path: Path) -> 
     assert len(told) == 1
     with pytest.raises(OSError, match="symbolic link"):
         ExperimentTracker(runs_dir=runs_dir).list_runs(7)
+
+
+@pytest.mark.damaged_tree
+@pytest.mark.usefixtures("seal_early")
+@pytest.mark.parametrize("ended", [True, False])
+def test_link_to_a_history_is_told_and_not_followed(runs_dir: str, tmp_path: Path, ended: bool) -> None:
+    """As one to a document, or to a single sealed file: what is outside of the tree is not the run's."""
+    run = Run(run_id="r", runs_dir=runs_dir)
+    for n in range(9):
+        run.log_metric("loss", float(n), step=n)
+        if n == 7:
+            run.flush()
+    if ended:
+        run.end()
+    history = Path(runs_dir, "0", "r", "metrics", "loss.history")
+    shutil.move(str(history), str(tmp_path / "outside"))
+    history.symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.warns(DamagedFileWarning, match=r"symbolic link.*loss\.history") as told:
+        points = ExperimentTracker(runs_dir=runs_dir).get_metric_history("r", "loss")
+    assert len(told) == 1
+    assert [(point.step, point.value) for point in points] == [(8, 8.0)]
+    if not ended:
+        history.unlink()
+        shutil.move(str(tmp_path / "outside"), str(history))
+        run.end()

@@ -221,7 +221,7 @@ def test_only_chosen_rules_and_runs_are_repaired(tree: Damaged) -> None:
         repair(tree.root, rules=["torn"])
     seen: List[Tuple[int, int]] = []
     repair(tree.root, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_findings_are_repaired_one_by_one(tree: Damaged) -> None:
@@ -596,6 +596,16 @@ def test_document_that_was_renamed_gets_its_name_back(tree: Damaged) -> None:
     assert told(tree.root) == set()
     assert len(read_all(tree.root)["ended"].histories["loss"]) == 9
     assert compare_all(before, tree.root) == []
+
+
+def test_points_behind_a_link_are_taken_in_though_no_reader_follows_it(tree: Damaged) -> None:
+    """They are the run's, whoever moved them away; the link, and what it leads to, stay for whoever looks."""
+    test_verify.make_link(tree.root, tree.root / HISTORY)
+    assert len(read_all(tree.root)["ended"].histories["loss"]) == 1
+    repair(tree.root)
+    assert told(tree.root) == set()
+    assert len(read_all(tree.root)["ended"].histories["loss"]) == 9
+    assert len(os.listdir(str(tree.root.parent / "away"))) == 2
 
 
 def test_snapshot_that_is_older_than_the_end_is_right_in_nothing(tree: Damaged) -> None:

@@ -25,7 +25,7 @@ from mini_mlflow.formats.rewinds import (
 )
 
 points = st.tuples(
-    st.sampled_from([0.5, -1.0, math.nan, math.inf]), st.one_of(st.none(), st.integers(-3, 12)), st.just(5)
+    st.sampled_from([0.5, -1.0, math.nan, math.inf]), st.one_of(st.none(), st.integers(-3, 12)), st.integers(5, 6)
 )
 items = st.lists(st.one_of(points, points, points, st.builds(Rewind, st.integers(-4, 12))), max_size=25)
 
@@ -101,6 +101,11 @@ def test_document_says_what_a_list_with_flags_says(logged: Any, between: List[st
         assert told == repr(tuple(shown[-1]) if shown else (0, None, 0))
         numbers = [point.value for point in shown if not math.isnan(point.value)]
         assert (document.minimum, document.maximum) == (min(numbers, default=None), max(numbers, default=None))
+        latest = max(
+            shown, key=lambda one: (one.step, one.timestamp, 0.0 if one.value != one.value else one.value), default=None
+        )
+        assert repr(document.latest_point) == repr(latest)
+        assert (document.latest is None) == (not shown or repr(latest) == repr(shown[-1]))
 
 
 @settings(max_examples=40, deadline=None)

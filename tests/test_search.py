@@ -242,9 +242,10 @@ def test_ended_run_is_one_file_opened_once(tracker: ExperimentTracker, monkeypat
     counting = CountingOs()
     monkeypatch.setattr(regular, "os", counting)
     found = tracker.search_runs("metrics.loss < 99 AND params.lr < 99", ["tags.stage", "metrics.once"])
-    assert sorted(counting.opened) == sorted(
-        str(folder_of(tracker, run_id) / "snapshot.json") for run_id in ("live", "r0", "r1", "r2", "r3")
-    )
+    # And one for the experiment, which may be deleted.
+    opened = [str(Path(tracker.runs_dir, "0", "experiment.yaml"))]
+    opened += [str(folder_of(tracker, run_id) / "snapshot.json") for run_id in ("live", "r0", "r1", "r2", "r3")]
+    assert sorted(counting.opened) == sorted(opened)
     del counting.opened[:]
     assert len([(run.to_dict(), run.metadata, run.metric_summary("loss")) for run in found]) == 5
     assert counting.opened == []
@@ -310,7 +311,7 @@ def test_what_is_no_run_or_a_link_is_not_found(tracker: ExperimentTracker, tmp_p
 def test_memory_does_not_grow_with_the_runs_that_are_looked_at(
     tracker: ExperimentTracker, folder: str, monkeypatch: Any
 ) -> None:
-    """A search for the first few of five times as many runs takes about the same."""
+    """A search for the first few of five times as many runs takes a name more for each: a run takes some thousands."""
     monkeypatch.setattr(Ranking, "CUT_AT", 40)
     data = (folder_of(tracker, "r1") / "snapshot.json").read_bytes()
     peaks = []
@@ -326,7 +327,7 @@ def test_memory_does_not_grow_with_the_runs_that_are_looked_at(
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[1] - peaks[0] < 200 * (750 - 150)
 
 
 # -- a run by its id -----------------------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def make(metadata: Any, params: Any, tags: Any, found: Any) -> bytes:
         for kind, part in (("params", params), ("tags", tags))
     }
     documents = {
-        key: MetricDocument(key).appended([(value, None, 5) for value in points], 1) for key, points in found.items()
+        # Steps that fall: the latest point is another than the last.
+        key: MetricDocument(key).appended([(value, -n, 5) for n, value in enumerate(points)], 1)
+        for key, points in found.items()
     }
     return dump_snapshot(metadata, encoded, documents)
 
@@ -55,6 +57,16 @@ def test_each_part_alone_is_what_it_is_with_the_rest(metadata: Any, params: Any,
 
 
 WHOLE = make({"name": "x"}, {"lr": 0.1}, {"stage": math.inf}, {"loss": [1.0, 2.0]})
+
+
+def test_summary_that_names_a_latest_point_is_found_alone() -> None:
+    """Though it holds brackets of its own, and also beside a metric that is called like the field."""
+    lines = split_snapshot(make({}, {}, {}, {"loss": [1.0, 2.0], "latest": [3.0, 4.0]}))
+    assert lines is not None
+    for key, latest in (("loss", [0, 1.0, 5]), ("latest", [0, 3.0, 5])):
+        summary = find_summary(lines, key)
+        assert summary is not None
+        assert summary["latest"] == latest
 
 
 def test_anything_but_our_layout_is_left_to_a_parser_of_the_whole() -> None:
@@ -99,7 +111,7 @@ def test_summary_in_another_spelling_is_left_to_a_parser_of_all() -> None:
 
 def test_summary_that_is_damaged_is_not_found() -> None:
     for damage in (b'"step": x', b'"step": 1.5', b'"step": {'):
-        lines = split_snapshot(WHOLE.replace(b'"step": 1', damage))
+        lines = split_snapshot(WHOLE.replace(b'"step": -1', damage))
         assert lines is not None
         assert find_summary(lines, "loss") is None
         with pytest.raises(DamagedFileError):

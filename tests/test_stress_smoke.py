@@ -14,6 +14,7 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
+from concurrency import hear_interrupts
 from stress.artifacts import FOLDER, plan_artifacts
 from stress.bench.places import file_system_of
 from stress.children import child_environment
@@ -95,7 +96,9 @@ def test_scenario_that_this_machine_cannot_take_is_skipped_and_says_why(tmp_path
 @pytest.mark.damaged_tree
 def test_interrupt_leaves_no_process_and_says_where_the_tree_is(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stress", "--scenario", "forks", "--seconds", "600", "--runs-dir", str(tmp_path)]
-    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment())
+    program = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=child_environment(), preexec_fn=hear_interrupts
+    )
     try:
         while not list(tmp_path.glob("stress-forks-*/acknowledgements/forking-0/*")):
             assert program.poll() is None

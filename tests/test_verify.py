@@ -27,6 +27,9 @@ META, SNAPSHOT, LR = "5/ended/meta.yaml", "5/ended/snapshot.json", "5/ended/para
 LOSS, HISTORY = "5/ended/metrics/loss.json", "5/ended/metrics/loss.history"
 #: A run that was rewound: of loss, points 5 and 6 of 9 are hidden, seven stand in a sealed file; of gone all are.
 BACK_LOSS, BACK_GONE, BACK_SNAPSHOT = "5/back/metrics/loss.json", "5/back/metrics/gone.json", "5/back/snapshot.json"
+#: A run of whose only metric the steps fall, so that its first point, in a sealed file, is its latest.
+DOWN_LOSS, DOWN_SNAPSHOT = "5/down/metrics/loss.json", "5/down/snapshot.json"
+DOWN_SEALED = "5/down/metrics/loss.history/0-4.jsonl"
 LIVE, LIVE_META, LIVE_LOSS = "5/live", "5/live/meta.yaml", "5/live/metrics/loss.json"
 #: The log of the live run is 8.json to 12.json; the last three set lr, the second is the last point of loss.
 COMMIT = "5/live/log/9.json"
@@ -63,10 +66,19 @@ def made(tmp_path_factory: Any) -> Path:
         for n in range(2):
             run.log_metric("loss", n - 1.0, timestamp=2000 + n)
         run.end()
+        make_falling(Run(run_id="down", experiment_id=5, runs_dir=root))
     # A copy: the live run's owner is this process, which ends it when the test is over.
     copy = root.parent / "copy"
     shutil.copytree(str(root), str(copy))
     return copy
+
+
+def make_falling(run: Run) -> None:
+    for n in range(6):
+        run.log_metric("loss", n - 3.0, step=6 - n, timestamp=1000 + n)
+        if n == 4:
+            run.flush()
+    run.end()
 
 
 @pytest.fixture
@@ -309,6 +321,23 @@ CASES = [
     Case("wrong-range", BACK_LOSS, both(
         edit('"max": 1.0', '"max": 3.0'), at(BACK_SNAPSHOT, edit('"max": 1.0', '"max": 3.0'))
     ), DAMAGE),
+    *(Case("wrong-latest", DOWN_LOSS, both(
+        edit(r'"latest": \[.*?\], ', here), at(DOWN_SNAPSHOT, edit(r', "latest": \[.*?\]', there))
+    ), DAMAGE) for here, there in (
+        ("", ""),
+        *(('"latest": %s, ' % point, ', "latest": %s' % point) for point in (
+            "[5, -2.0, 1001]", "[6, -3.5, 1000]", "[6, -3.0, 1001]", "[7, 0.5, 1000]",
+        )),
+    )),
+    Case("wrong-latest", LIVE_LOSS, edit('"key": "loss"', '"latest": [6, 3.0, 1006], "key": "loss"'), DAMAGE),
+    Case("wrong-latest", DOWN_LOSS, both(
+        at(DOWN_SEALED, remove),
+        both(edit(r'"latest": \[.*?\]', '"latest": [0, 9.0, 5]'),
+             at(DOWN_SNAPSHOT, edit(r'"latest": \[.*?\]', '"latest": [0, 9.0, 5]'))),
+    ), DAMAGE, ((DOWN_SEALED, "sealed-missing"),)),
+    Case("torn-document", DOWN_LOSS, edit(r'"latest": \[6', '"latest": [6.5'), DAMAGE),
+    Case("torn-snapshot", DOWN_SNAPSHOT, edit(r'"latest": \[6', '"latest": [6.5'), DAMAGE),
+    Case("snapshot-disagrees", DOWN_SNAPSHOT, edit(r'"latest": \[6', '"latest": [7'), DAMAGE),
     Case("torn-document", BACK_LOSS, edit(r'\[\[7, 4\]\]', "[[7]]"), DAMAGE),
     Case("torn-document", BACK_LOSS, edit(r'\[\[7, 4\]\]', "[[10, 4]]"), DAMAGE),
     Case("torn-document", BACK_LOSS, edit('"hidden": 2', '"hidden": -2'), DAMAGE),

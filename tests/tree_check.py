@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Dict, Iterator, List, Optional, Set
 
 import yaml
 
@@ -219,10 +219,25 @@ def _check_metric(path: str) -> Dict[str, Any]:
         for name, wanted in (("min", min(numbers, default=None)), ("max", max(numbers, default=None))):
             told = document[name]
             _expect(told == wanted or (told is not None and float(told) == wanted), path, "is wrong about its", name)
+    latest = _named_latest(shown)
+    told = _check_point(document["latest"], path) if "latest" in document else None
+    _expect(repr(told) == repr(latest), path, "names another latest point than it has:", told, latest)
     with open(path, "rb") as file:
         first_line = file.readline()
     _expect(first_line.endswith(b'"points": [\n'), path, "is not laid out by lines")
     return document
+
+
+def _named_latest(shown: List[List[Any]]) -> Optional[List[Any]]:
+    """The point of the highest step, then time, then value (NaN as 0), the first of several; None if it is the last."""
+    latest = None
+    for point in shown:
+        order = [
+            (step, time_ms, 0.0 if math.isnan(value) else value) for step, value, time_ms in (point, latest or point)
+        ]
+        if latest is None or order[0] > order[1]:
+            latest = point
+    return None if not shown or repr(latest) == repr(shown[-1]) else latest
 
 
 def _visible(points: List[List[Any]], rewinds: List[List[int]]) -> List[List[Any]]:
@@ -286,6 +301,7 @@ def _check_end(folder: str, meta: Dict[str, Any], documents: Dict[str, Dict[str,
         for name in ("value", "step", "count", "min", "max", "hidden"):
             if name in metrics[key]:
                 _expect(summary[name] == metrics[key][name], path, "disagrees about", key, name)
+        _expect(summary.get("latest") == metrics[key].get("latest"), path, "disagrees about the latest point of", key)
 
 
 def _is_deleted(document: Dict[str, Any], kind: str) -> bool:

@@ -119,10 +119,9 @@ class ExperimentMethods:
         """The experiments of the tree that pass the filter; by their ids unless another order is given.
 
         Args:
-            filter_string: comparisons of ``name`` and ``tags.<key>`` with ``=``, ``!=``, ``LIKE`` or ``ILIKE`` and a
-                quoted text (``%`` for any letters, ``_`` for one), joined by AND. "" passes all.
-            order_by: of ``name``, ``experiment_id``, ``creation_time`` and ``last_update_time``, each with ``ASC`` or
-                ``DESC``.
+            filter_string: as in `search_runs`, about ``name``, ``tags.<key>`` and the other fields of an `Experiment`.
+                "" passes all.
+            order_by: of the same, each with ``ASC`` or ``DESC``.
             max_results: None for all.
             lifecycle_stage: "active", "deleted" or "all".
 

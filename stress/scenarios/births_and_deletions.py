@@ -22,7 +22,7 @@ MIDWIVES = 50
 def births_and_deletions(setting: Setting) -> Evidence:
     """Fifty processes ask for the same experiments at once, and for the same name for one of their own; then threads of
     several end, resume, delete and restore a few runs, log to them, and have short-lived runs and experiments renamed,
-    deleted, restored and removed for good, while others read."""
+    deleted, restored and removed for good, while others read, and one repairs."""
     evidence = Evidence()
     begun = time.monotonic()
     with Children(setting.place) as children:
@@ -33,6 +33,8 @@ def births_and_deletions(setting: Setting) -> Evidence:
         ]
         setting.place.start_file.touch()
         _gather_births(setting, births, evidence)
+        mending = {"folder": str(setting.place.folder), "limit_s": setting.seconds + GRACE_S}
+        reading.append(children.start("mender", "mender", mending, setting.python(0)))
         started = [
             children.start("trasher", f"writer-{n}", setting.work(n).to_json(), setting.python(n))
             for n in range(setting.processes)
@@ -45,11 +47,13 @@ def births_and_deletions(setting: Setting) -> Evidence:
         counts.update(report)
     told = ("ends", "resumes", "deletions", "restorations", "removed", "experiments")
     evidence.notes.append(", ".join(f"{counts[name]:,} {name}" for name in told))
+    _gather_mends(setting, evidence)
     _put_back(setting)
     setting.read_back(evidence)
     for run in evidence.runs:
-        # The last process to leave ends it, one of its threads had, or it was put back here.
-        run.statuses_told = ("FINISHED", "KILLED")
+        # The last process to leave ends it, one of its threads had, it was put back here, or a repair found its owner
+        # gone.
+        run.statuses_told = ("FINISHED", "KILLED", "FAILED")
     return evidence
 
 
@@ -63,6 +67,13 @@ def _gather_births(setting: Setting, births: List[Child], evidence: Evidence) ->
         evidence.experiments.setdefault(COVETED, []).extend(report["renamed"])
     found = ExperimentTracker(runs_dir=str(setting.place.tree)).get_experiment_by_name(COVETED)
     evidence.experiments.setdefault(COVETED, []).append(-1 if found is None else found.experiment_id)
+
+
+def _gather_mends(setting: Setting, evidence: Evidence) -> None:
+    for report in setting.place.read_reports("mends"):
+        evidence.reading_errors += report["errors"]
+        mends = ", ".join(f"{rule} {count}" for rule, count in sorted(report["mends"].items()))
+        evidence.notes.append(f"{report['passes']:,} repairs of the whole tree, which mended: {mends or 'nothing'}")
 
 
 def _put_back(setting: Setting) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 from mini_mlflow.entities import FORMAT
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.history import MetricDocument, parse_json
+from mini_mlflow.formats.points import dump_point
 from mini_mlflow.formats.values import Encoded, decode_value, dump_number, encode_text, to_nonfinite
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*): (.+)\Z")
@@ -200,7 +201,8 @@ class Snapshot(NamedTuple):
         params, tags: key to value.
         metrics: key to ``{"value", "step", "timestamp", "count", "min", "max"}``, the timestamp in milliseconds. Of a
             metric that was rewound also "hidden": so many of its "count" points are, and the rest of the summary is
-            of the others. A metric with no visible point is left out.
+            of the others. A metric with no visible point is left out. Where the latest point (`formats.latest`) is
+            another than the last, also "latest": ``[step, value, timestamp]``.
     """
 
     metadata: Dict[str, Any]
@@ -238,8 +240,11 @@ def _dump_summary(document: MetricDocument) -> str:
         for item in (document.value, document.minimum, document.maximum)
     ]
     hidden = ', "hidden": %d' % document.hidden if document.hidden else ""
+    # A list: a reader that looks for one key takes the first closing brace for the summary's end.
+    latest = ', "latest": %s' % dump_point(*document.latest).decode("ascii") if document.latest else ""
     text = '{"value": %s, "step": %d, "timestamp": %d, "count": %d, "min": %s, "max": %s%s}'
-    return text % (numbers[0], document.step, document.timestamp, document.count, numbers[1], numbers[2], hidden)
+    figures = (document.step, document.timestamp, document.count)
+    return text % (numbers[0], *figures, numbers[1], numbers[2], hidden + latest)
 
 
 def parse_snapshot(data: bytes, path: str) -> Snapshot:
@@ -268,9 +273,16 @@ def are_summaries(found: Iterable[Any]) -> bool:
                 return False
             if count == 1 and type(value) is not float and type(to_nonfinite(value)) not in (int, float):
                 return False
+            if "latest" in summary and not _is_point(*summary["latest"]):
+                return False
     except (TypeError, LookupError):
         return False
     return True
+
+
+def _is_point(step: Any, value: Any, timestamp: Any) -> bool:
+    is_number = type(value) is float or type(to_nonfinite(value)) in (int, float)
+    return type(step) is type(timestamp) is int and is_number
 
 
 def parse_snapshot_metadata(data: bytes, path: str) -> Dict[str, Any]:

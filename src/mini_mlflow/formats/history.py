@@ -14,16 +14,22 @@ are hidden (`formats.rewinds`), and how many. Its value, step, timestamp, min an
 points (null and 0 if there are none), while ``count`` and the positions go on counting all of them. A version that
 does not know the two fields shows every point in the history, and keeps the fields when it logs on.
 
+Where the latest point, as MLflow means it (`formats.latest`), is another than the last, the first line also has
+``"latest": [step, value, timestamp]``. It is one of the visible points, in a sealed file perhaps; what is logged later
+is compared with it, so that no history is read for it.
+
 A document at commit n holds exactly the points of the commits up to n. That makes folding idempotent.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
+from mini_mlflow.formats.latest import find_latest, unless_last
 from mini_mlflow.formats.points import NewPoint, as_new, dump_point, parse_points, salvage_points
 from mini_mlflow.formats.rewinds import Batches, Rewinds, add_rewind, parse_rewinds, summarize
 from mini_mlflow.formats.tiers import Range, parse_ranges
@@ -33,11 +39,12 @@ from mini_mlflow.formats.values import dump_number, encode_text, to_nonfinite
 _OPENING = b'"points": ['
 _CLOSING = b"]}\n"
 _FIELDS_OF_0_1_0 = frozenset(("value", "timestamp", "key"))
-_OWN_FIELDS = frozenset("value step timestamp count commit min max sealed rewinds hidden points key".split())
+_OWN_FIELDS = frozenset("value step timestamp count commit min max sealed rewinds hidden latest points key".split())
 
 
 class MetricDocument(NamedTuple):
-    """One metric as its document says it. ``points`` are the lines of the newest points, as they stand in the file."""
+    """One metric as its document says it. ``points`` are the lines of the newest points, as they stand in the file;
+    ``latest`` is the latest point where it is another than the last."""
 
     key: str
     count: int = 0  # type: ignore[assignment] # a tuple's own count() is of no use here
@@ -52,6 +59,7 @@ class MetricDocument(NamedTuple):
     extra: Tuple[Tuple[str, Any], ...] = ()
     rewinds: Rewinds = ()
     hidden: int = 0
+    latest: Optional[Point] = None
 
     @property
     def sealed_count(self) -> int:
@@ -63,17 +71,33 @@ class MetricDocument(NamedTuple):
         """Whether all of its points are, so that it has no value to show."""
         return 0 < self.hidden == self.count
 
+    @property
+    def last_point(self) -> Optional[Point]:
+        """The last visible point; None if there is none, or what stands in its place is no number."""
+        has_one = self.hidden < self.count and isinstance(self.value, float)
+        return Point(self.step, self.value, self.timestamp) if has_one else None
+
+    @property
+    def latest_point(self) -> Optional[Point]:
+        """The latest visible point; None as `last_point`."""
+        return self.latest or self.last_point
+
     def appended(self, new: Sequence[NewPoint], commit: int) -> MetricDocument:
         """The same metric with further points, at ``commit``.
 
         A point without a step gets as its step its position among the visible points.
         """
         lines = [self.points] if self.points else []
+        settled: List[Tuple[int, float, int]] = []
         count, low, high = self.count, self.minimum, self.maximum
         value, step, time_ms = self.value, self.step, self.timestamp
+        # While steps rise, as they mostly do, the last point is the latest, and nothing need be compared.
+        rising, previous = self.latest is None, self.step if self.hidden < self.count else -math.inf
         for value, given_step, time_ms in new:
             step = count - self.hidden if given_step is None else given_step
             lines.append(dump_point(step, value, time_ms))
+            settled.append((step, value, time_ms))
+            rising, previous = rising and step > previous, step
             count += 1
             if value == value:
                 low = value if low is None or value < low else low
@@ -87,7 +111,11 @@ class MetricDocument(NamedTuple):
             minimum=low,
             maximum=high,
             points=b",\n".join(lines),
+            latest=self._find_latest(settled) if new and not rising else self.latest,
         )
+
+    def _find_latest(self, new: List[Tuple[int, float, int]]) -> Optional[Point]:
+        return unless_last(find_latest(new, self.latest_point), Point(*new[-1]))
 
     def rewound(self, step: int, batches: Batches) -> MetricDocument:
         """The same metric, of whose points (which are ``batches``) those with a step above ``step`` are hidden."""
@@ -104,6 +132,7 @@ class MetricDocument(NamedTuple):
             maximum=seen.high,
             rewinds=rewinds if seen.newly else self.rewinds,
             hidden=seen.hidden,
+            latest=unless_last(seen.latest, seen.last),
         )
 
     def first_line(self) -> bytes:
@@ -112,9 +141,10 @@ class MetricDocument(NamedTuple):
         extra = "".join("%s: %s, " % (json.dumps(name), json.dumps(value)) for name, value in self.extra)
         rewinds = ", ".join("[%d, %d]" % pair for pair in self.rewinds)
         rewound = '"rewinds": [%s], "hidden": %d, ' % (rewinds, self.hidden) if self.rewinds else ""
+        latest = '"latest": %s, ' % dump_point(*self.latest).decode("ascii") if self.latest else ""
         text = (
             '{"value": %s, "step": %d, "timestamp": "%s", "count": %d, "commit": %d, "min": %s, "max": %s, '
-            '"sealed": [%s], %s"key": %s, %s"points": [\n'
+            '"sealed": [%s], %s%s"key": %s, %s"points": [\n'
         )
         return (
             text
@@ -128,6 +158,7 @@ class MetricDocument(NamedTuple):
                 _dump_any(self.maximum),
                 sealed,
                 rewound,
+                latest,
                 encode_text(self.key),
                 extra,
             )
@@ -213,6 +244,7 @@ def _from_fields(fields: Dict[str, Any], path: str, key: str, points: Optional[b
             points=points or b"",
             rewinds=rewinds,
             hidden=_hidden(fields) if rewinds else 0,
+            latest=parse_points([fields["latest"]], path)[0] if "latest" in fields else None,
         )
     except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise DamagedFileError(path, "has a first line of the wrong kind: %r" % error) from None

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mini_mlflow.entities import Point
+from mini_mlflow.formats.latest import find_latest
 from mini_mlflow.formats.points import NewPoint, find_known
 
 #: (position, step) of each rewind; both rise from one to the next.
@@ -73,6 +74,7 @@ class Summary(NamedTuple):
         newly: how many of them were not hidden before.
         last: the last visible point; None if there is none.
         low, high: the least and the greatest visible value but NaN; None if there is none.
+        latest: the latest visible point; None if there is none.
     """
 
     hidden: int
@@ -80,11 +82,13 @@ class Summary(NamedTuple):
     last: Optional[Point]
     low: Optional[float]
     high: Optional[float]
+    latest: Optional[Point]
 
 
 def summarize(batches: Batches, rewinds: Rewinds, before: Rewinds = ()) -> Summary:
     """The summary of points of which ``rewinds`` hide some, and ``before`` did."""
     hidden, newly, last = 0, 0, None
+    latest: Optional[Point] = None
     ends: List[float] = []
     for first, points in batches:
         shown = select_visible(points, first, rewinds)
@@ -92,10 +96,12 @@ def summarize(batches: Batches, rewinds: Rewinds, before: Rewinds = ()) -> Summa
         newly += len(select_visible(points, first, before)) - len(shown)
         if shown:
             last = shown[-1]
+        latest = find_latest(shown, latest)
         numbers = ends + [value for _, value, _ in shown if value == value]
         if numbers:
             ends = [min(numbers), max(numbers)]
-    return Summary(hidden, newly, last, *(ends or (None, None)))
+    low, high = ends or (None, None)
+    return Summary(hidden, newly, last, low, high, latest)
 
 
 def append_items(items: Iterable[NewItem], stored: List[Point], shown: Sequence[Point]) -> List[Point]:

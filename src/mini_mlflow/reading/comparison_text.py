@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
+from mini_mlflow.formats.printable import printable
+
 _WIDEST = 28
 _ID_CHARACTERS = 12
 _NONE = "-"
@@ -15,7 +17,7 @@ Row = Tuple[str, ...]
 def write_comparison(found: Dict[str, Any]) -> str:
     """The table of what `Comparison.to_dict` gives."""
     # As much of an id as names the run, in nearly every tree.
-    heads = [run_id[:_ID_CHARACTERS] for run_id in found["run_ids"]]
+    heads = [printable(run_id[:_ID_CHARACTERS]) for run_id in found["run_ids"]]
     rows: List[Row] = [("", *heads)]
     if any(name is not None for name in found["names"]):
         rows.append(("", *map(_cell, found["names"])))
@@ -32,7 +34,7 @@ def _sections(sections: Dict[str, Dict[str, List[Any]]]) -> Iterator[Row]:
     for section, values in sections.items():
         yield (section,)
         for key, row in values.items():
-            yield (_INDENT + _short(key, _WIDEST), *map(_cell, row))
+            yield (_INDENT + _cell(key), *map(_cell, row))
 
 
 def _metrics(metrics: Dict[str, Any]) -> Iterator[Row]:
@@ -41,7 +43,7 @@ def _metrics(metrics: Dict[str, Any]) -> Iterator[Row]:
     for key, metric in metrics.items():
         parting = metric["parts_at"]
         note = () if parting is None else ("from step %d" % parting,)
-        yield (_INDENT + _short(key, _WIDEST), *map(_number, metric["last"]), *note)
+        yield (_INDENT + _cell(key), *map(_number, metric["last"]), *note)
         for name in ("min", "max"):
             yield (_INDENT * 2 + name, *map(_number, metric[name]))
 
@@ -49,8 +51,7 @@ def _metrics(metrics: Dict[str, Any]) -> Iterator[Row]:
 def _cell(value: Any) -> str:
     if value is None:
         return _NONE
-    text = str(value)
-    return _short(text if text.isprintable() else " ".join(text.split()), _WIDEST)
+    return _short(printable(str(value)), _WIDEST)
 
 
 def _number(value: Any) -> str:

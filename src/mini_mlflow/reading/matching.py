@@ -18,9 +18,11 @@ from typing import Any, Callable, Dict, Optional, Sequence, Union
 from mini_mlflow.errors import InvalidTypeError, show
 from mini_mlflow.formats.times import iso_to_ms
 from mini_mlflow.reading.query import LESS, Condition, Negation, Tree, parse_filter
-from mini_mlflow.reading.query_fields import METRICS, PARAMS, TAGS, Field, to_time_ms
+from mini_mlflow.reading.query_fields import METRICS, PARAMS, RUNS, TAGS, Field, Subject, to_time_ms
 
 Test = Callable[[Any], bool]
+#: What gets a field of what is searched: its value, or None where there is none.
+Getter = Callable[[Field], Callable[[Any], Any]]
 
 _TURNED = {"=": "!=", "!=": "=", **LESS}
 _ORDERINGS: Dict[str, Callable[[Any, Any], bool]] = {
@@ -32,28 +34,46 @@ _ORDERINGS: Dict[str, Callable[[Any, Any], bool]] = {
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z")
 
 
-def compile_filter(text: str) -> Optional[Test]:
-    """What tells whether a run passes the filter; None if all do. Raises InvalidFilterError, InvalidTypeError."""
+def getter(field: Field) -> Callable[[Any], Any]:
+    """What gets the field of a `FoundRun`: its value, or None where it has none."""
+    key = field.key
+    if field.kind == METRICS:
+        return lambda run: run.last_value(key)
+    if field.kind == PARAMS:
+        return lambda run: run.params.get(key)
+    if field.kind == TAGS:
+        return lambda run: run.tags.get(key)
+    if key in ("run_id", "experiment_id"):
+        # From where it stands: its documents may have been copied.
+        return operator.attrgetter(key)
+    return lambda run: run.metadata.get(key)
+
+
+def compile_filter(text: str, subject: Subject = RUNS, find_getter: Getter = getter) -> Optional[Test]:
+    """What tells whether a run, or another subject, passes the filter; None if all do.
+
+    Raises InvalidFilterError, InvalidTypeError.
+    """
     if not isinstance(text, str):
         raise InvalidTypeError("filter_string must be a str, not %s: %s" % (type(text).__name__, show(text)))
-    tree = parse_filter(text)
-    return None if tree is None else _compile(tree, negated=False)
+    tree = parse_filter(text, subject)
+    return None if tree is None else _compile(tree, False, find_getter)
 
 
-def _compile(tree: Tree, negated: bool) -> Test:
+def _compile(tree: Tree, negated: bool, find_getter: Getter) -> Test:
     if isinstance(tree, Negation):
-        return _compile(tree.item, not negated)
+        return _compile(tree.item, not negated, find_getter)
     if isinstance(tree, Condition):
-        return _compile_condition(tree, negated)
-    tests = [_compile(item, negated) for item in tree.items]
+        return _compile_condition(tree, negated, find_getter(tree.field))
+    tests = [_compile(item, negated, find_getter) for item in tree.items]
     # De Morgan: the negation of a conjunction is a disjunction of negations.
     if (tree.word == "AND") != negated:
         return lambda run: all(test(run) for test in tests)
     return lambda run: any(test(run) for test in tests)
 
 
-def _compile_condition(condition: Condition, negated: bool) -> Test:
-    get, sign = getter(condition.field), condition.operator
+def _compile_condition(condition: Condition, negated: bool, get: Callable[[Any], Any]) -> Test:
+    sign = condition.operator
     if sign.endswith("NULL"):
         return _is_missing(get) if (sign == "IS NULL") != negated else _is_there(get)
     if sign in _TURNED:
@@ -76,21 +96,6 @@ def _is_missing(get: Callable[[Any], Any]) -> Test:
 
 def _is_there(get: Callable[[Any], Any]) -> Test:
     return lambda run: get(run) is not None
-
-
-def getter(field: Field) -> Callable[[Any], Any]:
-    """What gets the field of a `FoundRun`: its value, or None where it has none."""
-    key = field.key
-    if field.kind == METRICS:
-        return lambda run: run.last_value(key)
-    if field.kind == PARAMS:
-        return lambda run: run.params.get(key)
-    if field.kind == TAGS:
-        return lambda run: run.tags.get(key)
-    if key in ("run_id", "experiment_id"):
-        # From where it stands: its documents may have been copied.
-        return operator.attrgetter(key)
-    return lambda run: run.metadata.get(key)
 
 
 # -- comparisons ---------------------------------------------------------------------------------------------------

@@ -48,10 +48,13 @@ class History(NamedTuple):
     shown: List[Point]
 
 
-def read_history(paths: RunPaths, key: str) -> History:
+def read_history(paths: RunPaths, key: str, follow: bool = False) -> History:
     """The history of the metric; an empty one if the run has no such metric.
 
     What is damaged is passed over, with a DamagedFileWarning that names the file.
+
+    Args:
+        follow: read the sealed files also behind a link in their folder's place. For a repair, which takes them in.
 
     Raises:
         FileNotFoundError: there is no such run.
@@ -59,27 +62,29 @@ def read_history(paths: RunPaths, key: str) -> History:
     """
     check_folders(paths)
     with held(paths) as standing:
-        return _read_all(standing, key)
+        return _read_all(standing, key, follow)
 
 
-def _read_all(paths: RunPaths, key: str) -> History:
+def _read_all(paths: RunPaths, key: str, follow: bool) -> History:
     snapshot = read_snapshot(paths)
     if snapshot is None:
         # A folder without a whole meta.yaml is no run.
         parse_meta(read_file(paths.meta), paths.meta)
     for attempt in range(_MERGES_MET):
-        found = _read_once(paths, key, snapshot, give_up=attempt == _MERGES_MET - 1)
+        found = _read_once(paths, key, snapshot, attempt == _MERGES_MET - 1, follow)
         if found is not None:
             return found
     return History([], [])
 
 
-def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool) -> Optional[History]:
+def _read_once(
+    paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool, follow: bool
+) -> Optional[History]:
     """The history; None if a sealed file was merged meanwhile and all must be read again."""
     commits = read_log(paths, list_log(paths))
     document, data = _read_document(paths, key)
     if document is not None:
-        return bring_up(paths, document, commits, give_up)
+        return bring_up(paths, document, commits, give_up, follow)
     older = _read_sealed(paths, key, _list_sealed(paths, key), (), give_up)
     if older is None:
         return None
@@ -95,16 +100,21 @@ def _read_once(paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up:
     return History(stored, shown) if stored else _history_in_snapshot(snapshot, key)
 
 
-def bring_up(paths: RunPaths, document: MetricDocument, commits: Commits, give_up: bool) -> Optional[History]:
+def bring_up(
+    paths: RunPaths, document: MetricDocument, commits: Commits, give_up: bool, follow: bool = False
+) -> Optional[History]:
     """The history of a metric whose document is whole, as far as ``commits`` go.
 
     Args:
         give_up: pass over a sealed file that is gone, with a warning.
+        follow: as in `read_history`.
 
     Returns:
         None if a sealed file is gone: it was merged since the document was read, which must be read again.
     """
-    history = _read_sealed(paths, document.key, document.sealed, document.rewinds, give_up)
+    behind_link = not follow and document.sealed and _is_behind_link(paths, document.key)
+    sealed = () if behind_link else document.sealed
+    history = _read_sealed(paths, document.key, sealed, document.rewinds, give_up)
     if history is None:
         return None
     path, first = paths.document(METRICS, document.key), document.sealed_count
@@ -144,6 +154,19 @@ def _list_sealed(paths: RunPaths, key: str) -> Tuple[Tuple[int, int], ...]:
     except OSError as error:
         warn(error)
         return ()
+
+
+def _is_behind_link(paths: RunPaths, key: str) -> bool:
+    """Whether there is no folder where the sealed files should be, but a link to one; a warning says so."""
+    try:
+        check_folder(paths.history_folder(key))
+    except FileNotFoundError:
+        # As each of the files is; what that means is for their reader to say.
+        return False
+    except OSError as error:
+        warn(error)
+        return True
+    return False
 
 
 def _read_sealed(

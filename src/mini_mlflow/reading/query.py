@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 from mini_mlflow.errors import InvalidFilterError
-from mini_mlflow.reading.query_fields import ATTRIBUTES, METRICS, Field, find_field, to_time_ms
+from mini_mlflow.reading.query_fields import ATTRIBUTES, METRICS, RUNS, Field, Subject, find_field, to_time_ms
 from mini_mlflow.reading.query_tokens import (
     END,
     NAME,
@@ -86,13 +86,13 @@ class Negation(NamedTuple):
 Tree = Union[Condition, Junction, Negation]
 
 
-def parse_filter(text: str) -> Optional[Tree]:
-    """The tree of a filter; None for an empty one, which every run passes.
+def parse_filter(text: str, subject: Subject = RUNS) -> Optional[Tree]:
+    """The tree of a filter; None for an empty one, which everything passes.
 
     Raises:
         InvalidFilterError: it does not follow the language; the error points at the first place that does not.
     """
-    parser = _Parser(text)
+    parser = _Parser(text, subject)
     if parser.token.kind == END:
         return None
     tree = parser.either(0)
@@ -107,9 +107,9 @@ class OrderKey(NamedTuple):
     descending: bool
 
 
-def parse_order(text: str) -> OrderKey:
+def parse_order(text: str, subject: Subject = RUNS) -> OrderKey:
     """``metrics.loss DESC`` as a key; ASC is what holds without a word. Raises InvalidFilterError."""
-    parser = _Parser(text)
+    parser = _Parser(text, subject)
     field = parser.field()
     word = parser.take_word("ASC", "DESC")
     parser.expect_end("ASC, DESC or the end" if word is None else "the end")
@@ -119,8 +119,9 @@ def parse_order(text: str) -> OrderKey:
 class _Parser:
     """One walk through the tokens of a text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, subject: Subject) -> None:
         self._text = text
+        self._subject = subject
         self._tokens = split_tokens(text)
         self._next = 0
 
@@ -182,8 +183,8 @@ class _Parser:
         """The name that comes next. Raises InvalidFilterError if there is none, or none that is known."""
         token = self.token
         if token.kind not in (NAME, WORD) or (token.kind == WORD and token.text.upper() in _RESERVED):
-            raise self._unexpected("a name such as metrics.loss, params.lr, tags.stage or status")
-        field, problem = find_field(*token.value)
+            raise self._unexpected("a name such as %s" % self._subject.such_as)
+        field, problem = find_field(token.value[0], token.value[1], self._subject)
         if field is None:
             raise self._error(problem, token)
         self._next += 1

@@ -1,9 +1,9 @@
-"""What a filter or an order may look at: metrics, params, tags, and the attributes of a run. Pure."""
+"""What a filter or an order may look at: metrics, params, tags and attributes, of runs or of something else. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.formats.times import iso_to_ms
 
@@ -14,7 +14,7 @@ NAMES = (
     "run_id experiment_id name version status start_time end_time parent_run_id "
     "user host pid python script git_commit git_dirty"
 ).split()
-TIMES = ("start_time", "end_time")
+TIMES = ("start_time", "end_time", "creation_time", "last_update_time")
 
 # What a name begins with, as MLflow takes it, and what that means.
 _KINDS = {
@@ -26,6 +26,25 @@ _KINDS = {
 _ALIASES = {"run_name": "name", "run name": "name", "created": "start_time", "user_id": "user", "id": "run_id"}
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\Z")
+
+
+class Subject(NamedTuple):
+    """What is searched.
+
+    Attributes:
+        noun: what one of them is called.
+        kinds: which of METRICS, PARAMS, TAGS and ATTRIBUTES they have.
+        names: their attributes.
+        such_as: examples of names, for messages.
+    """
+
+    noun: str
+    kinds: Tuple[str, ...]
+    names: Sequence[str]
+    such_as: str
+
+
+RUNS = Subject("a run", (METRICS, PARAMS, TAGS, ATTRIBUTES), NAMES, "metrics.loss, params.lr, tags.stage or status")
 
 
 class Field(NamedTuple):
@@ -40,7 +59,7 @@ class Field(NamedTuple):
         return self.kind == ATTRIBUTES and self.key in TIMES
 
 
-def find_field(kind: str, key: str) -> Tuple[Optional[Field], str]:
+def find_field(kind: str, key: str, subject: Subject = RUNS) -> Tuple[Optional[Field], str]:
     """The field that a name means, or None and what is wrong with the name.
 
     Args:
@@ -48,21 +67,26 @@ def find_field(kind: str, key: str) -> Tuple[Optional[Field], str]:
         key: what stands behind it.
     """
     known = _KINDS.get(kind.lower()) if kind else ATTRIBUTES
-    if known is None:
-        return None, "expected metrics, params, tags or attributes before the dot, found %.40s" % kind
+    if known not in subject.kinds:
+        return None, "expected %s before the dot, found %.40s" % (_either(subject.kinds), kind)
     if known != ATTRIBUTES:
         return Field(known, key), ""
     lowered = key.lower()
     name = _ALIASES.get(lowered, lowered)
-    if name in NAMES:
+    if name in subject.names:
         return Field(ATTRIBUTES, name), ""
     import difflib  # 2 ms, for a message
 
-    near = difflib.get_close_matches(name, NAMES, 1)
+    problem = "%.40s is no attribute of %s: " % (key, subject.noun)
+    near = difflib.get_close_matches(name, subject.names, 1)
     if near:
-        return None, "%.40s is no attribute of a run: did you mean %s?" % (key, near[0])
-    problem = "{0:.40} is no attribute of a run: write metrics.{0:.40}, params.{0:.40} or tags.{0:.40}, or one of {1}"
-    return None, problem.format(key, ", ".join(NAMES))
+        return None, problem + "did you mean %s?" % near[0]
+    longer = ["%s.%.40s" % (kind, key) for kind in subject.kinds if kind != ATTRIBUTES]
+    return None, problem + "write %s, or one of %s" % (_either(longer), ", ".join(subject.names))
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def to_time_ms(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mini_mlflow.errors import InvalidTypeError, show
 from mini_mlflow.reading.matching import getter
 from mini_mlflow.reading.query import OrderKey, parse_order
+from mini_mlflow.reading.query_fields import RUNS, Subject
 
 
 class Candidate(NamedTuple):
@@ -23,13 +24,13 @@ class Candidate(NamedTuple):
     run: Any
 
 
-def compile_order(order_by: Any) -> List[OrderKey]:
+def compile_order(order_by: Any, subject: Subject = RUNS) -> List[OrderKey]:
     """The keys of an order: a str is one, None is none. Raises InvalidFilterError, InvalidTypeError."""
     texts = [order_by] if isinstance(order_by, str) else list(order_by or ())
     for text in texts:
         if not isinstance(text, str):
             raise InvalidTypeError("order_by must be texts, not %s: %s" % (type(text).__name__, show(text)))
-    return [parse_order(text) for text in texts]
+    return [parse_order(text, subject) for text in texts]
 
 
 class Ranking:
@@ -54,7 +55,7 @@ class Ranking:
         start = run.metadata.get("start_time")
         # Without the Z a time to the second sorts before the same second's fractions.
         text = start.rstrip("Z") if isinstance(start, str) else ""
-        self._candidates.append(Candidate(tuple(_rank(get(run)) for get in self._getters), text, run))
+        self._candidates.append(Candidate(tuple(rank(get(run)) for get in self._getters), text, run))
         if self._cut_at and len(self._candidates) >= self._cut_at:
             self._cut()
 
@@ -77,7 +78,8 @@ class Ranking:
         return there + [candidate for candidate in found if candidate.keys[index] is None]
 
 
-def _rank(value: Any) -> Optional[Tuple[int, Any]]:
+def rank(value: Any) -> Optional[Tuple[int, Any]]:
+    """What a value of any JSON type is sorted by; None for what is missing, and for NaN."""
     if value is None or value != value:
         return None
     if isinstance(value, (int, float)):

@@ -5,9 +5,10 @@ already; a commit file that is gone between listing and opening has been folded 
 and a sealed file that is gone has been merged, so the metric's document is read again. An ended run stands in its
 snapshot, one small file.
 
-What stood together must be seen together: a run is read again if a document is ahead of the log that was read, or if
-the names of the documents changed meanwhile (the first value of a key may be a document at once, and no commit). And
-its folder is held, so that a run which is deleted meanwhile, and perhaps restored, is read whole or not at all.
+What stood together must be seen together: a run is read again if a document is ahead of the log that was read (of
+the number in ``meta.yaml``, where there is no log), or if the names of the documents changed meanwhile (the first
+value of a key may be a document at once, and no commit). And its folder is held, so that a run which is deleted
+meanwhile, and perhaps restored, is read whole or not at all.
 
 While a rewind waits in the log, what it leaves of a metric stands in no first line, and the last visible value is
 looked for in the whole history. That is so for a moment, or until the next writer after a kill: a rewind is folded at
@@ -25,10 +26,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from mini_mlflow.disk.layout import METRICS, RunPaths
 from mini_mlflow.disk.locks import is_held
 from mini_mlflow.disk.regular import read_file, read_first_line
-from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN
+from mini_mlflow.entities import CRASHED, RUNNING, UNKNOWN, Point
 from mini_mlflow.formats.commits import VALUE_KINDS, MetricChange, RewindChange, ValueChange
 from mini_mlflow.formats.documents import Snapshot, parse_meta, parse_value_document
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
+from mini_mlflow.formats.latest import find_latest, parse_all_latest, unless_last
 from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import DELETED, decode_value, to_nonfinite
 from mini_mlflow.reading.metric_history import History, bring_up
@@ -62,7 +64,8 @@ class RunView(NamedTuple):
         params, tags: key to value.
         metrics: key to last value.
         summaries: key to ``{"value", "step", "timestamp", "count", "min", "max"}`` of the same metrics, the timestamp
-            in milliseconds; of an ended run with its numbers as JSON says them.
+            in milliseconds; of an ended run with its numbers as JSON says them. Also "hidden" and "latest", where a
+            snapshot has them.
     """
 
     metadata: Dict[str, Any]
@@ -70,6 +73,11 @@ class RunView(NamedTuple):
     metrics: Dict[str, Any]
     tags: Dict[str, Any]
     summaries: Dict[str, Dict[str, Any]]
+
+    def latest_metrics(self) -> Dict[str, Point]:
+        """Key to latest point, as MLflow means it: the visible one of the highest step, then timestamp, then value
+        (`formats.latest`). A metric that another writer put no number into is left out."""
+        return parse_all_latest(self.summaries)
 
 
 def read_run(paths: RunPaths) -> RunView:
@@ -98,18 +106,23 @@ def _view_of(snapshot: Snapshot) -> RunView:
 
 
 def _read_documents_and_log(paths: RunPaths) -> RunView:
-    metadata = _read_live_metadata(paths)
+    before: Any = None
     for attempt in range(_OVERTAKEN_AT_MOST):
+        metadata = _read_live_metadata(paths)
         numbers = list_log(paths)
         commits = read_log(paths, numbers)
         listed = _list_documents(paths)
         rewound = _last_rewind(commits)
         found = {kind: _read_documents(paths, kind, listed[kind], rewound) for kind in listed}
         summaries = _sum_up(paths, commits, found[METRICS], rewound, attempt == _OVERTAKEN_AT_MOST - 1)
-        ahead = numbers and any(document.commit > numbers[-1] for documents in found.values() for document in documents)
-        is_whole = summaries is not None and not ahead
+        # Without a log: a run that has ended, or was resumed and has not logged since. It may have done both meanwhile.
+        last = numbers[-1] if numbers else _last_commit(metadata)
+        ahead = [document.commit for documents in found.values() for document in documents if document.commit > last]
+        is_whole = summaries is not None and (not ahead or before == (metadata, numbers, ahead))
         if is_whole and _list_documents(paths) == listed and (numbers or not list_log(paths)):
             break
+        # Where nothing moves, nobody overtakes: a log is missing that should be there.
+        before = (metadata, numbers, ahead)
     values = {kind: {document.key: document.value for document in found[kind]} for kind in VALUE_KINDS}
     _apply(commits, found, values)
     _leave_out_deleted(values)
@@ -143,6 +156,11 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN
     return metadata
+
+
+def _last_commit(metadata: Dict[str, Any]) -> int:
+    commit = metadata.get("commit", 0)
+    return commit if isinstance(commit, int) else 0
 
 
 def _list_documents(paths: RunPaths) -> Dict[str, Listed]:
@@ -228,8 +246,7 @@ def _summary_of(history: History) -> Dict[str, Any]:
     numbers = [point.value for point in history.shown if point.value == point.value]
     summary: Dict[str, Any] = {"value": last.value, "step": last.step, "timestamp": last.timestamp, "count": count}
     summary.update(min=min(numbers, default=None), max=max(numbers, default=None))
-    hidden = count - len(history.shown)
-    return dict(summary, hidden=hidden) if hidden else summary
+    return _with_rare(summary, count - len(history.shown), unless_last(find_latest(history.shown), last))
 
 
 def _summary(document: MetricDocument) -> Dict[str, Any]:
@@ -241,7 +258,16 @@ def _summary(document: MetricDocument) -> Dict[str, Any]:
         "min": document.minimum,
         "max": document.maximum,
     }
-    return dict(summary, hidden=document.hidden) if document.hidden else summary
+    return _with_rare(summary, document.hidden, document.latest)
+
+
+def _with_rare(summary: Dict[str, Any], hidden: int, latest: Optional[Point]) -> Dict[str, Any]:
+    """``summary`` with what only few have, as a snapshot has it."""
+    if hidden:
+        summary["hidden"] = hidden
+    if latest is not None:
+        summary["latest"] = list(latest)
+    return summary
 
 
 def _value_of(change: ValueChange) -> Any:

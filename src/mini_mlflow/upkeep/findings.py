@@ -57,6 +57,10 @@ _RULES: Dict[str, Tuple[str, str]] = {
     # Histories
     "wrong-count": (DAMAGE, "The count of a metric is that of its points, and so is that of the hidden ones."),
     "wrong-last": (DAMAGE, "The value, step and timestamp of a metric are those of its last visible point."),
+    "wrong-latest": (
+        DAMAGE,
+        "A metric names its visible point of the highest step, then timestamp, then value, where that is not the last.",
+    ),
     "wrong-range": (DAMAGE, "The min and max of a metric are those of its visible points."),
     "sealed-gap": (DAMAGE, "The sealed files of a metric follow one another from position 0, with no gap or overlap."),
     "sealed-missing": (DAMAGE, "Every sealed file that a document lists is there."),

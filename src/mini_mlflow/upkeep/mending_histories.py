@@ -41,7 +41,7 @@ def _rebuild(case: Case, key: str) -> Optional[str]:
 
 
 def take_in_history(case: Case) -> Plan:
-    """A link to a folder of sealed files is read before it is moved away, as readers do."""
+    """A link to a folder of sealed files, which no reader follows, is read once more before it is moved away."""
     key = find_metric(case)
 
     def carry_out() -> str:

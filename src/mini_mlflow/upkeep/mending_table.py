@@ -116,6 +116,7 @@ MENDINGS: Dict[str, Mending] = {
     "sealed-unlisted": Mending(DOCUMENTS, mend_unlisted),
     "wrong-count": Mending(DOCUMENTS, mend_history),
     "wrong-last": Mending(DOCUMENTS, mend_history),
+    "wrong-latest": Mending(DOCUMENTS, mend_history),
     "wrong-range": Mending(DOCUMENTS, mend_history),
     "sealed-gap": Mending(DOCUMENTS, mend_history),
     "sealed-missing": Mending(DOCUMENTS, mend_history),

@@ -8,11 +8,11 @@ from typing import Optional
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import check_experiment_id
 from mini_mlflow.disk.layout import GC_LOCK, TRASH, TREE_LOCK
+from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.formats.deletions import dump_deletion
 from mini_mlflow.formats.times import ms_to_iso
 from mini_mlflow.upkeep.mending import AlreadyMendedError, Case, Plan, move_away, refuse
 from mini_mlflow.writing.experiment_trash import finish_deletion
-from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held
 
 #: The rules that are mended in the trash.

@@ -14,6 +14,7 @@ from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import Point
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line, parse_json, salvage_document
+from mini_mlflow.formats.latest import find_latest, rank, unless_last
 from mini_mlflow.formats.points import decode_points
 from mini_mlflow.formats.rewinds import Rewinds, select_visible
 from mini_mlflow.formats.tiers import Range, check_sealed, parse_range, parse_ranges
@@ -117,6 +118,7 @@ class _Seen(NamedTuple):
     low: Optional[float]
     high: Optional[float]
     hidden: int
+    latest: Optional[Point]
     is_whole: bool
 
 
@@ -147,10 +149,24 @@ def _look_at_points(look: RunLook, path: str, document: MetricDocument) -> None:
             seen.high,
         )
         look.note(path, "wrong-range", message)
+    _look_at_latest(look, path, document, seen)
+
+
+def _look_at_latest(look: RunLook, path: str, document: MetricDocument, seen: _Seen) -> None:
+    """Where only some of the points could be read, the latest may still be none that one of these outranks."""
+    told = unless_last(document.latest, seen.last)
+    if seen.is_whole:
+        is_wrong = repr(told) != repr(unless_last(seen.latest, seen.last))
+    else:
+        best = told or seen.last
+        is_wrong = best is not None and seen.latest is not None and rank(seen.latest) > rank(best)
+    if is_wrong:
+        message = "its latest point is %r, and it says %s; correct its first line"
+        look.note(path, "wrong-latest", message % (seen.latest, "that it is the last" if told is None else repr(told)))
 
 
 def _gather(batches: Iterator[Tuple[int, Optional[List[Point]]]], rewinds: Rewinds) -> _Seen:
-    seen = _Seen(None, None, None, 0, True)
+    seen = _Seen(None, None, None, 0, None, True)
     for first, points in batches:
         if points is None:
             seen = seen._replace(is_whole=False, last=None)
@@ -164,6 +180,7 @@ def _gather(batches: Iterator[Tuple[int, Optional[List[Point]]]], rewinds: Rewin
             low=min(lows, default=None),
             high=max(highs, default=None),
             hidden=seen.hidden + len(points) - len(shown),
+            latest=find_latest(shown, seen.latest),
         )
     return seen
 

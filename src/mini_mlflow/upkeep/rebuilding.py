@@ -50,11 +50,11 @@ class Left(NamedTuple):
     lost: List[str]
 
 
-def gather(look: RunLook, key: str) -> Left:
-    """What is left of the metric. Raises what `read_history` does."""
+def gather(look: RunLook, key: str, follow: bool = False) -> Left:
+    """What is left of the metric; ``follow``, and what is raised, as in `read_history`."""
     paths = look.paths
     with Told() as told:
-        history = read_history(paths, key)
+        history = read_history(paths, key, follow)
     document = _parse(paths, key)
     if document is not None:
         listed = document.sealed
@@ -119,7 +119,7 @@ def rebuild(case: Case, key: str, in_document: bool = False) -> Optional[str]:
     """The metric's document and sealed files hold all points that can be read, and agree.
 
     Args:
-        in_document: all points go into the document, which lists no sealed file.
+        in_document: all points go into the document, which lists no sealed file; those behind a link, too.
 
     Returns:
         What is lost, if anything.
@@ -128,7 +128,7 @@ def rebuild(case: Case, key: str, in_document: bool = False) -> Optional[str]:
         OSError: with ``filename`` set; what could be read before can be read still.
     """
     paths = case.paths
-    left = gather(case.in_run, key)
+    left = gather(case.in_run, key, follow=in_document)
     if not left.points:
         return _give_up(case, key)
     intact = () if in_document else left.intact

@@ -9,6 +9,7 @@ from mini_mlflow.entities import END_STATUSES, FORMAT
 from mini_mlflow.errors import DamagedFileError, MiniMlflowError
 from mini_mlflow.formats.documents import parse_snapshot
 from mini_mlflow.formats.history import MetricDocument, parse_json
+from mini_mlflow.formats.latest import parse_latest
 from mini_mlflow.formats.values import DELETED, encode_value, to_nonfinite
 from mini_mlflow.upkeep.findings import DAMAGE, LEFTOVER
 from mini_mlflow.upkeep.run_look import RunLook, check_format
@@ -98,10 +99,10 @@ def _summarize(document: MetricDocument) -> Any:
     if document.count and not isinstance(document.value, float):
         return None
     figures = (document.step, document.timestamp, document.count, repr(document.value))
-    return (*figures, document.minimum, document.maximum, document.hidden)
+    return (*figures, document.minimum, document.maximum, document.hidden, repr(document.latest_point))
 
 
 def _summarize_told(told: Dict[str, Any]) -> Any:
     low, high = (to_nonfinite(told.get(name)) for name in ("min", "max"))
     figures = (told["step"], told["timestamp"], told["count"], repr(to_nonfinite(told["value"])))
-    return (*figures, low, high, told.get("hidden", 0))
+    return (*figures, low, high, told.get("hidden", 0), repr(parse_latest(told)))

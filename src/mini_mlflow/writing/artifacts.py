@@ -22,7 +22,7 @@ from mini_mlflow.disk.keys import check_artifact_path
 from mini_mlflow.disk.layout import ARTIFACTS
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 from mini_mlflow.writing.placing import place, sync_files, sync_folders
-from mini_mlflow.writing.run_state import read_state
+from mini_mlflow.writing.run_state import deleted_meanwhile, read_state
 from mini_mlflow.writing.sources import identify_own, iter_source, measure_file, resolve_source
 from mini_mlflow.writing.staging import Staging, sweep_stagings
 
@@ -59,10 +59,9 @@ def log_path(run: OpenRun, local_path: Any, artifact_path: Any, progress: Option
         _log_folder(run, source, target, progress)
         return
     counter = _Counter(measure_file(source), progress)
-    with _staged(run) as content:
-        path = "%s/%s" % (content, target)
-        atomic.create_folders(os.path.dirname(path))
-        copying.copy_file(source, path, counter.count)
+    with _staged(run) as staging:
+        folder = staging.make_folder(os.path.dirname(target))
+        copying.copy_file(source, "%s/%s" % (folder, os.path.basename(target)), counter.count)
 
 
 def log_folder(run: OpenRun, local_dir: Any, artifact_path: Any, progress: Optional[Progress]) -> None:
@@ -81,9 +80,8 @@ def _log_folder(run: OpenRun, source: str, target: str, progress: Optional[Progr
     # Looked through once before anything is made: what cannot be logged costs no copy of the rest.
     total = sum(max(entry.size_bytes, 0) for entry in iter_source(source, refused))
     counter = _Counter(total, progress)
-    with _staged(run) as content:
-        top = "%s/%s" % (content, target) if target else content
-        atomic.create_folders(top)
+    with _staged(run) as staging:
+        top = staging.make_folder(target)
         for entry in iter_source(source, refused):
             path = "%s/%s" % (top, entry.name)
             if entry.is_folder:
@@ -121,10 +119,9 @@ def log_files(
 def log_bytes(run: OpenRun, data: bytes, artifact_file: Any) -> None:
     """The artifact ``artifact_file`` holds exactly ``data``. Raises as `log_path`."""
     target = check_artifact_path(artifact_file, "artifact_file")
-    with _staged(run) as content:
-        folder, name = os.path.split("%s/%s" % (content, target))
-        atomic.create_folders(folder)
-        atomic.write_file(folder, name, data, sync=False)
+    with _staged(run) as staging:
+        folder = staging.make_folder(os.path.dirname(target))
+        atomic.write_file(folder, os.path.basename(target), data, sync=False)
 
 
 def _join(artifact_path: Any, name: Optional[str]) -> str:
@@ -133,11 +130,12 @@ def _join(artifact_path: Any, name: Optional[str]) -> str:
 
 
 @contextmanager
-def _staged(run: OpenRun) -> Iterator[str]:
-    """The path of a folder to make and to fill within the block; all that it holds then are artifacts afterwards.
+def _staged(run: OpenRun) -> Iterator[Staging]:
+    """A folder to make and to fill within the block; all that it holds then are artifacts afterwards.
 
     Raises:
-        FileNotFoundError: the run is gone, or its folder was moved away meanwhile.
+        RunDeletedError: the run was deleted meanwhile, also if it was restored since.
+        FileNotFoundError: the run is gone, or its folder was moved away by other means.
         OSError: with ``filename`` set, to where the file would have come to stand; nothing was stored.
     """
     has_ended = run.ended
@@ -148,7 +146,7 @@ def _staged(run: OpenRun) -> Iterator[str]:
     staging = Staging(run.paths)
     try:
         run.group.run_alone(lambda: _open(run, staging))
-        yield staging.content
+        yield staging
         if sync:
             sync_files(staging.content)
             sync_folders(staging.content)
@@ -156,6 +154,8 @@ def _staged(run: OpenRun) -> Iterator[str]:
     except OSError as error:
         if isinstance(error.filename, str) and error.filename.startswith(staging.content):
             error.filename = run.paths.artifacts + error.filename[len(staging.content) :]
+            if isinstance(error, FileNotFoundError) and _was_deleted(run, staging):
+                raise deleted_meanwhile(run.paths) from None
         raise
     finally:
         _clear_away(run, staging)
@@ -177,6 +177,12 @@ def _place(run: OpenRun, staging: Staging, sync: bool) -> None:
     if not os.path.lexists(staging.content):
         # Nothing is left that would take time to remove.
         staging.remove()
+
+
+def _was_deleted(run: OpenRun, staging: Staging) -> bool:
+    """Whether a deletion is why the staged content is not where it was: nothing else moves a run back and forth."""
+    # The trash once more: it may have gone there between the first look and the second.
+    return any(os.path.lexists(path) for path in (run.paths.trashed, staging.folder, run.paths.trashed))
 
 
 def _clear_away(run: OpenRun, staging: Staging) -> None:

@@ -33,6 +33,7 @@ from mini_mlflow.disk.layout import (
     trash_folder,
 )
 from mini_mlflow.disk.regular import exists, list_folder
+from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.entities import ACTIVE, DELETED, Experiment, RunAddress, Settings
 from mini_mlflow.errors import (
     DamagedFileError,
@@ -48,7 +49,6 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing import trash
 from mini_mlflow.writing.experiment_files import load_experiment
 from mini_mlflow.writing.experiments import change_alone
-from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held, held_too
 
 

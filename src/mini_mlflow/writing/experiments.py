@@ -23,12 +23,12 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX, check_experiment_id
 from mini_mlflow.disk.layout import DOCTOR, EXPERIMENT, LOCKS, TRASH, TREE_LOCK, experiment_folder
 from mini_mlflow.disk.regular import list_folder
+from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.entities import Experiment, Settings
 from mini_mlflow.errors import InvalidValueError
 from mini_mlflow.formats.experiments import dump_experiment
 from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.experiment_files import load_experiment
-from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held
 
 #: Finds the experiment of a name; None if there is none.

@@ -95,6 +95,15 @@ def explain(paths: RunPaths, error: Exception) -> Exception:
     return error
 
 
+def deleted_meanwhile(paths: RunPaths) -> RunDeletedError:
+    """The error of a call that was at work while the run was deleted; it may have been restored since."""
+    run_id = paths.address.run_id
+    return RunDeletedError(
+        "Cannot log to run %r: it was deleted meanwhile, and nothing was stored; log it again, after restore_run(%r) "
+        "if the run still lies in the trash" % (run_id, run_id)
+    )
+
+
 def cannot_log(paths: RunPaths, status: Any) -> RunEndedError:
     """The error of a log call to a run that has ended with ``status``."""
     run_id = paths.address.run_id

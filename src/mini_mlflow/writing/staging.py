@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import List
 from weakref import WeakValueDictionary
 
 from mini_mlflow.disk import atomic
@@ -25,6 +24,7 @@ from mini_mlflow.disk.keys import TEMPORARY_PREFIX
 from mini_mlflow.disk.layout import RunPaths, staging_lock
 from mini_mlflow.disk.locks import KeptLock, is_held
 from mini_mlflow.disk.regular import list_folder
+from mini_mlflow.disk.removing import remove_tree
 
 # Weak: of a call that an interrupt cut short in its last lines, only the lock may outlive its frame, and no longer.
 _live: WeakValueDictionary[str, Staging] = WeakValueDictionary()
@@ -49,12 +49,26 @@ class Staging:
         atomic.create_folder(self.folder)
         self._lock.acquire(timeout_s)
 
+    def make_folder(self, below: str) -> str:
+        """The path of the folder ``below`` ("": the top) in the content; made, with those on the way to it.
+
+        One by one, and never the folder of this call: if the run was moved away (deleted, say), folders made anew in
+        its place would keep it from coming back.
+
+        Raises:
+            FileNotFoundError: the run was moved away.
+            OSError: with ``filename`` set.
+        """
+        path = self.content
+        atomic.create_folder(path)
+        for name in below.split("/") if below else ():
+            path = "%s/%s" % (path, name)
+            atomic.create_folder(path)
+        return path
+
     def empty(self) -> None:
         """The content is gone, or left for the next sweep. No lock is needed: the folder itself stays."""
-        try:
-            remove_tree(self.content)
-        except OSError:
-            pass
+        remove_tree(self.content)
 
     def remove(self) -> None:
         """The folder is gone with all that is in it, or left for the next sweep. For the holder of the run's lock.
@@ -63,8 +77,6 @@ class Staging:
         """
         try:
             remove_tree(self.folder)
-        except OSError:
-            pass
         finally:
             self.close()
 
@@ -92,11 +104,7 @@ def sweep_stagings(paths: RunPaths) -> None:
     for name in list_folder(paths.folder):
         path = "%s/%s" % (paths.folder, name)
         if name.startswith(TEMPORARY_PREFIX) and path not in _live and is_dead(path):
-            try:
-                remove_tree(path)
-            except OSError:
-                # As with other temporaries: sweeping is a courtesy.
-                pass
+            remove_tree(path)
 
 
 def is_dead(folder: str) -> bool:
@@ -110,29 +118,6 @@ def is_dead(folder: str) -> bool:
     held = is_held(lock)
     # Not to be told also means that another user's lock may not be opened.
     return held is False or (held is None and not os.path.lexists(lock))
-
-
-def remove_tree(path: str) -> None:
-    """Nothing stands at ``path``; a link is removed, and not what it leads to. Raises OSError: a part may be left."""
-    try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            atomic.remove_file(path)
-            return
-    except FileNotFoundError:
-        return
-    emptied: List[str] = []
-    folders = [path]
-    while folders:
-        folder = folders.pop()
-        emptied.append(folder)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    atomic.remove_file(entry.path)
-    for folder in reversed(emptied):
-        atomic.remove_folder(folder)
 
 
 def _renew_after_fork() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import DELETION, METRICS, PARAMS, TAGS, RunPaths, document_of_history, sealed_range
@@ -48,21 +47,3 @@ def _sweep_history(folder: str, document_path: str) -> None:
         text = sealed_range(name)
         if text and text not in listed:
             atomic.remove_file(os.path.join(folder, name))
-
-
-def remove_tree(path: str) -> None:
-    """Nothing stands at ``path`` any more; what the system refuses to remove is left. Links are not followed.
-
-    For what no run's name leads to any more, so that nobody need be told: the next one to sweep tries again.
-    """
-    for folder, folders, files in os.walk(path, topdown=False):
-        for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
-            _try(atomic.remove_file, os.path.join(folder, name))
-        _try(atomic.remove_folder, folder)
-
-
-def _try(remove: Callable[[str], Any], path: str) -> None:
-    try:
-        remove(path)
-    except OSError:
-        pass

@@ -34,6 +34,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import TEMPORARY_PREFIX
 from mini_mlflow.disk.layout import DELETION, GC_LOCK, RunPaths, trash_folder
 from mini_mlflow.disk.regular import exists, list_folder, read_file
+from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.entities import DeletedRun, RunAddress, Settings
 from mini_mlflow.errors import DamagedFileError, RunExistsError, RunNotFoundError
 from mini_mlflow.formats.deletions import dump_deletion, parse_deletion
@@ -41,7 +42,6 @@ from mini_mlflow.formats.times import now_iso
 from mini_mlflow.writing.experiment_files import is_deleted, refuse_deleted
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 from mini_mlflow.writing.run_state import not_found
-from mini_mlflow.writing.sweeping import remove_tree
 from mini_mlflow.writing.tree_lock import held
 
 
