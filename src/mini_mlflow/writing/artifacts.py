@@ -108,10 +108,10 @@ def log_files(
     """
     counter = _Counter(total_bytes, progress)
     linked = 0
-    with _staged(run) as content:
+    with _staged(run) as staging:
         for source, artifact in files:
-            path = "%s/%s" % (content, check_artifact_path(artifact, "the name of a file to log"))
-            atomic.create_folders(os.path.dirname(path))
+            below, name = os.path.split(check_artifact_path(artifact, "the name of a file to log"))
+            path = "%s/%s" % (staging.make_folder(below), name)
             linked += copying.link_or_copy(source, path, link, counter.count)
     return linked
 
