@@ -47,7 +47,7 @@ class CsvFile:
         csv.field_size_limit(max(csv.field_size_limit(), min(sys.maxsize, 2**31 - 1)))
         with open(self.path, encoding="utf-8-sig", newline="") as stream:
             rows = _iter_rows(stream)
-            header = next(rows, [])
+            header: List[str] = next(rows, [])
             columns = recognise(header, self.path, self._wanted)
             self._header = header
             for number, row in enumerate(rows, 2):

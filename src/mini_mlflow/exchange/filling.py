@@ -13,6 +13,8 @@ from mini_mlflow.writing.operations import batch_submission
 
 #: So many points are a commit; about a megabyte of memory, and so much of a file.
 _BATCH = 5_000
+#: So many commits are folded at once. The log would else keep hundreds, and the writer what is in them.
+_FOLD_EVERY = 4
 
 
 class Filler:
@@ -28,6 +30,7 @@ class Filler:
         self._points: List[Tuple[str, float, Optional[int], int]] = []
         self._params: Dict[str, Any] = {}
         self._tags: Dict[str, Any] = {}
+        self._commits = 0
 
     def add_values(self, params: Dict[str, Any], tags: Dict[str, Any]) -> None:
         """These go with the next commit. All of them at once: a run has few, and they belong together."""
@@ -53,8 +56,11 @@ class Filler:
         submission = batch_submission(points, params, tags)
         if self.run.ended:
             amend(self.run, submission)
-        else:
-            self.run.submit(submission)
+            return
+        self.run.submit(submission)
+        self._commits += 1
+        if self._commits % _FOLD_EVERY == 0:
+            self.run.group.run_alone(self.run.files.flush)
 
     def amend(self, meta: Mapping[str, Any]) -> None:
         """The run's metadata has these fields."""

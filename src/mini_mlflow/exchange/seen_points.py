@@ -7,11 +7,12 @@ hundred million points is compared in the memory of a hundred thousand.
 from __future__ import annotations
 
 import errno
-from typing import Any, Dict, Iterable, Iterator
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from mini_mlflow.entities import Point
 
 _LIMIT_IN_MEMORY = 100_000
+_BATCH = 1_000
 
 
 class SeenPoints:
@@ -30,6 +31,9 @@ class SeenPoints:
         self._has_times = has_times
         self._counts: Dict[bytes, int] = {}
         self._table: Any = None
+        self._waiting: List[Tuple[bytes, int]] = []
+        # Beyond it there is no point: what comes in order need not be looked up.
+        self._highest_step: Optional[int] = None
         self.known = 0
 
     def __enter__(self) -> SeenPoints:
@@ -42,14 +46,14 @@ class SeenPoints:
     def add(self, points: Iterable[Point]) -> None:
         """These stand here."""
         for point in points:
+            self._is_beyond(point.step)
             self._change(self._identify(point), 1)
 
     def select_new(self, points: Iterable[Point]) -> Iterator[Point]:
         """Of the points that come in, those that do not stand here yet, in their order."""
         for point in points:
             identity = self._identify(point)
-            count = self._count(identity)
-            if not count:
+            if self._is_beyond(point.step) or not self._count(identity):
                 if self._distinct:
                     self._change(identity, 1)
                 yield point
@@ -58,12 +62,20 @@ class SeenPoints:
             if not self._distinct:
                 self._change(identity, -1)
 
+    def _is_beyond(self, step: int) -> bool:
+        """Whether the step is higher than all before; it counts as one of them from now on."""
+        if self._highest_step is None or step > self._highest_step:
+            self._highest_step = step
+            return True
+        return False
+
     def _identify(self, point: Point) -> bytes:
         return b"%d %r %d" % (point.step, point.value, point.timestamp if self._has_times else 0)
 
     def _count(self, identity: bytes) -> int:
         if self._table is None:
             return self._counts.get(identity, 0)
+        self._store_waiting()
         found = self._table.execute("SELECT count FROM seen WHERE point = ?", (identity,)).fetchone()
         return int(found[0]) if found else 0
 
@@ -73,7 +85,9 @@ class SeenPoints:
             if len(self._counts) > _LIMIT_IN_MEMORY:
                 self._spill()
         else:
-            self._store([(identity, by)])
+            self._waiting.append((identity, by))
+            if len(self._waiting) >= _BATCH:
+                self._store_waiting()
 
     def _spill(self) -> None:
         import sqlite3  # for long histories only
@@ -87,6 +101,11 @@ class SeenPoints:
         self._table = table
         self._store(self._counts.items())
         self._counts = {}
+
+    def _store_waiting(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._store(waiting)
 
     def _store(self, counts: Iterable[Any]) -> None:
         import sqlite3
