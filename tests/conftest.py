@@ -33,9 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="let test_model.py search N new examples; by default it runs the same few",
     )
+    parser.addoption("--mlflow-long", action="store_true", help="also the tests that start MLflow's own servers")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    if not config.getoption("--mlflow-long"):
+        for item in items:
+            if item.get_closest_marker("mlflow_long") is not None:
+                item.add_marker(pytest.mark.skip(reason="starts servers of MLflow's: --mlflow-long"))
     one_in = config.getoption("--one-in")
     if one_in <= 1:
         return
@@ -58,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "program: tests a program or a text beside the library, which differs on no Python"
     )
     config.addinivalue_line("markers", "long: takes seconds; left out on the Pythons between the oldest and the newest")
+    config.addinivalue_line("markers", "mlflow_long: starts MLflow's servers; for --mlflow-long")
     config.addinivalue_line("markers", "damaged_tree: the test damages its tree on purpose, which is not checked then")
     config.addinivalue_line("markers", "leaves(rule, ...): what the tree may break at the end, as upkeep.verify tells")
 

@@ -296,9 +296,9 @@ class Stored(NamedTuple):
     """A run as a reader sees it; ``histories`` are lists of (step, value).
 
     A dead owner's RUNNING counts as RUNNING. The status of a run in the trash is "DELETED".
-    ``name`` is that of the run. ``artifacts`` are the bytes of each file, by its path, and None for a folder.
-    ``experiments`` are those of the tree but for number 0: of each its name, tags and stage, and the ids of the runs
-    that it has and of those that are deleted.
+    ``artifacts`` are the bytes of each file, by its path, and None for a folder. ``experiments`` are those of the tree
+    but for number 0: of each its name, tags and stage, and the ids of the runs that it has and of those that are
+    deleted. ``name`` is that of the run.
     """
 
     status: str
@@ -337,8 +337,8 @@ def read_stored(root: Any, run_id: str = RUN_ID) -> Optional[Stored]:
         key: [(point.step, point.value) for point in tracker.get_metric_history(run_id, key)] for key in run["metrics"]
     }
     status = "RUNNING" if run["metadata"]["status"] == "CRASHED" else run["metadata"]["status"]
-    name, artifacts = run["metadata"]["name"], read_artifacts(tracker, run_id)
-    experiments = read_experiments(root)
+    name = run["metadata"]["name"]
+    artifacts, experiments = read_artifacts(tracker, run_id), read_experiments(root)
     return Stored(status, run["params"], run["tags"], run["metrics"], histories, artifacts, name, experiments)
 
 
@@ -446,8 +446,20 @@ class Operation(NamedTuple):
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
         first = self.name.partition(" ")[0].rstrip(",")
-        without = "create resume attach delete restore gc new repair rename untag annotate"
-        return first not in without.split() and not self.name.startswith("tag ")
+        without = (
+            "create",
+            "resume",
+            "attach",
+            "delete",
+            "restore",
+            "gc",
+            "new",
+            "repair",
+            "rename",
+            "untag",
+            "annotate",
+        )
+        return first not in without and not self.name.startswith("tag ")
 
 
 def name_operation(operation: Operation) -> str:

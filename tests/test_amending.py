@@ -227,6 +227,24 @@ def test_of_two_processes_that_set_a_param_once_and_for_all_one_wins(runs_dir: s
     assert [found["p%d" % number] for number in range(30)] == winners
 
 
+@NEEDS_FORK
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_nobody_sets_a_param_between_its_check_and_its_setting(runs_dir: str, state: str) -> None:
+    tracker = ended(runs_dir)
+    if state == "open":
+        tracker.start_run(run_id="r")
+    others: List[int] = []
+
+    def check(current: Dict[str, Any]) -> None:
+        assert current == {}
+        hasty = Settings("end", lock_timeout_s=0.01)
+        others.append(in_child(lambda: amend_at(address(runs_dir), hasty, batch_submission(params={"seed": 2}))))
+
+    annotate(runs_dir, {}, check, params={"seed": 1})
+    assert [os.WEXITSTATUS(status) for status in others] == [1]
+    assert tracker.get_run("r")["params"]["seed"] == 1
+
+
 def add_points(runs_dir: str, key: str) -> None:
     for step in range(20):
         annotate(runs_dir, points=[(key, float(step), step, step), ("both", float(step), step, step)])

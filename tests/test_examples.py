@@ -123,3 +123,23 @@ def test_shared_run_keeps_every_point_of_every_process(tmp_path: Path) -> None:
             points += [(point.step, point.value) for point in history]
         shared = tracker.get_metric_history(run_id, "accuracy")
         assert sorted((point.step, point.value) for point in shared) == sorted(points)
+
+
+def test_mlflow_autolog_finds_its_runs_with_both_libraries(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if not request.config.getoption("--mlflow-long"):
+        pytest.skip("takes a dozen seconds: --mlflow-long")
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sklearn")
+    try:
+        from importlib.metadata import entry_points
+
+        entry_points(group="mlflow.tracking_store")["mini-mlflow"]
+    except (ImportError, KeyError, TypeError):
+        pytest.skip("MLflow finds the tree by an entry point, which only an installed mini_mlflow has")
+    output = run_example("mlflow_autolog.py", str(tmp_path / "runs"), cwd=tmp_path)
+    runs = read_finished_runs(tmp_path / "runs", 1)
+    assert_best_run_is_true(output, runs, "test_accuracy")
+    good = [run["params"]["C"] for run in runs.values() if run["metrics"]["test_accuracy"] > 0.5]
+    assert int(printed("good runs", output)) == len(good)
+    assert printed("strengths", output) == ", ".join(sorted(good))
+    assert printed("loaded", output) == "LogisticRegression(C=1.0)"

@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: From the top down; what stands in one tuple does not import each other.
 LAYERS: List[Tuple[str, ...]] = [
-    ("__main__",), ("cli", "mlflow_plugin"), ("exchange",), ("fluent",), ("tracker",),
-    ("tracker_search", "tracker_experiments", "tracker_experiment_changes", "tracker_trash", "tracker_artifacts",
-     "tracker_amending"),
-    ("active",), ("run",), ("run_rewinding", "run_artifacts", "run_tags"), ("run_stack",), ("collecting",), ("upkeep",),
-    ("reading", "writing"),
+    ("__main__",), ("cli", "mlflow_plugin"), ("exchange",),
+    ("fluent",), ("tracker",),
+    (
+        "tracker_search", "tracker_experiments", "tracker_experiment_changes", "tracker_trash", "tracker_artifacts",
+        "tracker_amending",
+    ),
+    ("active",), ("run",), ("run_rewinding", "run_artifacts", "run_tags"), ("run_stack",), ("collecting",),
+    ("upkeep",), ("reading", "writing"),
     ("formats",), ("disk",), ("entities",), ("errors",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -24,11 +24,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from faults import FaultyOs, Step, fail, kill, list_litter, make_source, quick_folder, read_stored, seams
-from mini_mlflow import ExperimentTracker, Point, Run, RunEndedError, RunNotFoundError, run_stack
+from mini_mlflow import ExperimentTracker, Point, Run, RunEndedError, RunNotFoundError, TagNotFoundError, run_stack
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
+from mini_mlflow.writing.amending import amend_at
+from mini_mlflow.writing.operations import batch_submission
 from stress.power.processes import Killed, SimulatedProcess
 from stress.power.replacing import replaced
 from stress.power.thresholds import lowered
@@ -42,6 +44,7 @@ DONE, HAS_ENDED = 0, 3
 # By default; each call costs some milliseconds.
 EXAMPLES, CALLS = 25, 30
 MOVES = ("delete", "restore", "gc")
+AMENDMENTS = ("amend", "untag")
 #: What is called, and with what.
 Call = Tuple[str, Any]
 
@@ -68,12 +71,19 @@ artifacts = st.one_of(
         ),
     ),
 )
+amendments = st.one_of(
+    st.tuples(
+        st.just("amend"),
+        st.tuples(st.dictionaries(keys, numbers), st.dictionaries(keys, params, min_size=1, max_size=2)),
+    ),
+    st.tuples(st.just("untag"), keys),
+)
 ends = st.tuples(st.just("end"), st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
 flushes = st.tuples(st.just("flush"), st.none())
 starts = st.tuples(st.just("start"), st.none())
 #: A run that lies in the trash is mostly restored soon: little can happen to it there.
 moves = st.tuples(st.sampled_from(["delete", "restore", "restore", "restore", "gc"]), st.none())
-calls = st.one_of(logged, logged, rewinds, artifacts, flushes, flushes, ends, starts, moves)
+calls = st.one_of(logged, logged, rewinds, artifacts, amendments, flushes, flushes, ends, starts, moves)
 #: The status of a run in the trash, before the one that it had.
 DELETED = "DELETED"
 processes = st.sampled_from([0, 0, 0, 1, 1, 2])
@@ -113,16 +123,18 @@ def rank(point: Point) -> Any:
 
 
 def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
-    """What the call makes of a run that is not ended, or, a start or an artifact, of any."""
+    """What the call makes of a run that is not ended, or, a start, an artifact or an amendment, of any."""
     kind, argument = call
     if kind in MOVES:
         return _moved(before, kind)
     if before is None:
         return Seen("RUNNING", {}, {}, {}, {}, {}, {})
-    if kind == "params":
-        return before._replace(params=dict(before.params, **argument))
-    if kind == "tags":
-        return before._replace(tags=dict(before.tags, **argument))
+    if kind in ("params", "tags"):
+        return before._replace(**{kind: dict(getattr(before, kind), **argument)})
+    if kind == "amend":
+        return _with_points(before._replace(tags=dict(before.tags, **argument[1])), argument[0], None)
+    if kind == "untag":
+        return before._replace(tags={key: value for key, value in before.tags.items() if key != argument})
     if kind == "metrics":
         return _with_points(before, *argument)
     if kind == "point":
@@ -195,6 +207,8 @@ def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Optional
         run.log_metrics(argument[0], step=argument[1])
     elif kind == "point":
         run.log_metric(*argument)
+    elif kind in AMENDMENTS:
+        amend_run(call, tracker)
     elif kind == "flush":
         run.flush()
     elif kind == "text":
@@ -204,6 +218,20 @@ def make(call: Call, run: Optional[Run], tracker: ExperimentTracker) -> Optional
     else:
         {"params": run.log_params, "tags": run.set_tags, "end": run.end, "rewind": run.rewind}[kind](argument)
     return run
+
+
+def amend_run(call: Call, tracker: ExperimentTracker) -> None:
+    kind, argument = call
+    if kind == "amend":
+        points = [(key, value, None, 1) for key, value in argument[0].items()]
+        address = RunAddress(tracker.runs_dir, 0, RUN_ID)
+        amend_at(address, tracker._settings, batch_submission(points, None, argument[1]))
+        return
+    try:
+        tracker.delete_tag(RUN_ID, argument)
+    except TagNotFoundError:
+        # Then there is nothing to delete; were there, the reader would see it still.
+        pass
 
 
 def find_source(texts: Dict[str, str], tracker: ExperimentTracker) -> str:
@@ -371,7 +399,7 @@ class RunMachine(RuleBasedStateMachine):
     def _has_ended_for(self, number: int, call: Call) -> bool:
         """Whether the call must be told that the run has ended. A handle that was told so once is told so again."""
         run = self.runs[number]
-        return call[0] not in ("start", "text", "folder") and (
+        return call[0] not in ("start", "text", "folder", *AMENDMENTS) and (
             self._is_over() or (run is not None and not run.is_open())
         )
 
@@ -387,8 +415,10 @@ class RunMachine(RuleBasedStateMachine):
         if call[0] == "start":
             # Who resumes a run takes it over from a former owner that has not learned of the end.
             self.owner = number if self.owner is None or was_over else self.owner
-        elif self.owner == number and (call[0] == "end" or (error is not None and call[0] != "flush")):
-            # Who is told of an end lets go of the run; a flush alone does not.
+        elif self.owner == number and (
+            call[0] == "end" or (error is not None and call[0] != "flush") or (was_over and call[0] in AMENDMENTS)
+        ):
+            # Who is told of an end, or finds it, lets go of the run; a flush alone does not.
             self.owner = None
 
     def _bury(self, number: int) -> None:

@@ -151,14 +151,14 @@ def test_no_step_of_a_writer_gives_a_finding(
     disk = set_up(operation, monkeypatch)
     root = os.path.join(folder, "tree")
     seen: List[Finding] = []
-    # What a killed owner left is as it is until the new owner has the run.
-    known = {"dead-owner", "end-half-done", "experiment-half-deleted"}
-    known |= {"snapshot-missing"} if "snapshot" in operation.name else set()
+    # What a killed owner left is as it is until the new owner has the run; so is what was left by who deleted an
+    # experiment, until the next one has its runs.
+    known = {"dead-owner", "end-half-done", "experiment-half-deleted"} | (
+        {"snapshot-missing"} if "snapshot" in operation.name else set()
+    )
 
     def look() -> None:
         if os.path.isdir(root):
-            # What a killed owner left is as it is until the new owner has the run; so is what was left by who deleted
-            # an experiment, until the next one has its runs.
             seen.extend(finding for finding in verify(root) if finding.rule not in known)
 
     with ExitStack() as stack:

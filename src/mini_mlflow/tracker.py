@@ -25,12 +25,7 @@ from mini_mlflow.writing.run_state import not_found
 
 
 class ExperimentTracker(
-    SearchMethods,
-    ExperimentMethods,
-    ExperimentChangingMethods,
-    TrashMethods,
-    AmendingMethods,
-    ArtifactReadingMethods,
+    SearchMethods, ExperimentMethods, ExperimentChangingMethods, TrashMethods, AmendingMethods, ArtifactReadingMethods
 ):
     """Starts runs in one tree and reads them back. Safe to share between threads; pickles.
 

@@ -23,7 +23,8 @@ from stress.bench.ext4_image import mounted_ext4
 from stress.bench.finding import measure_finding
 from stress.bench.history_growth import measure_history
 from stress.bench.imports import measure_imports
-from stress.bench.options import PEERS, BenchOptions, parse_bench_options
+from stress.bench.mlflow_table import measure_mlflow
+from stress.bench.options import MLFLOW, PEERS, BenchOptions, parse_bench_options
 from stress.bench.peer_table import Installed, measure_peers
 from stress.bench.places import Ground, ground_at
 from stress.bench.reading import measure_reading
@@ -41,6 +42,7 @@ MEASUREMENTS: Dict[str, Measurement] = {
     "reading": measure_reading,
     "finding": measure_finding,
     "imports": measure_imports,
+    MLFLOW: measure_mlflow,
 }
 #: Those that do not touch the folder under test.
 ANYWHERE = ("imports",)

@@ -11,7 +11,7 @@ from stress.bench.environments import default_cache
 from stress.bench.peers import ADAPTERS, OURS
 
 _SHARED_MEMORY = "/dev/shm"
-PEERS = "peers"
+PEERS, MLFLOW = "peers", "mlflow"
 REPEATS = 3
 
 
@@ -29,6 +29,7 @@ class BenchOptions:
         points: length of the long history.
         runs: how many finished runs to read; a table has all of the sizes.
         many: search among 100,000, too.
+        crowd_rounds: fresh folders that crowds of MLflow's meet in.
         crowd_points: points that a crowd logs to one run in one repeat.
         crowd_runs: runs that a crowd makes in one repeat.
         peer_rounds: rounds of interleaved blocks for the calls of peers.
@@ -58,6 +59,7 @@ class BenchOptions:
     crowd_points: int
     crowd_runs: int
     many: bool = False
+    crowd_rounds: int = 20
     peer_rounds: int = 20
     peer_block: int = 50
     peer_block_s: float = 0.1
@@ -85,12 +87,13 @@ def parse_bench_options(arguments: Sequence[str], known: Sequence[str]) -> Bench
             parser.error(f"--peers: {name!r} is none of {', '.join(ADAPTERS)}, and no module")
     if PEERS in (chosen.only or ()) and not peers:
         parser.error("--only peers: needs --peers")
-    sizes = {"peer_rounds": 2, "peer_seconds": 0.3, "peer_runs": 20, "peer_fill_s": 2.0}
+    sizes = {"crowd_rounds": 2, "peer_rounds": 2, "peer_seconds": 0.3, "peer_runs": 20, "peer_fill_s": 2.0}
     repeats = chosen.peer_repeats or (1 if quick else REPEATS)
     return BenchOptions(
         places=tuple(chosen.places or _default_places(chosen.ext4)),
         ext4=chosen.ext4,
-        only=tuple(chosen.only or [name for name in known if name != PEERS or peers]),
+        # Where MLflow is not installed, it is half a minute's download.
+        only=tuple(chosen.only or [name for name in known if name != MLFLOW and (name != PEERS or peers)]),
         peers=peers,
         peers_cache=chosen.peers_cache,
         markdown=chosen.markdown,

@@ -94,6 +94,16 @@ TARGETS: Tuple[Target, ...] = (
         1.3,
         mean=("history.long.mean", "history.short.mean"),
     ),
+    Target("MLflow's log_metric, its file store's time to ours", "mlflow.log.files", None, 3.0, at_least=True),
+    Target("MLflow's log_metric, its SQLite's time to ours", "mlflow.log.sqlite", None, 20.0, at_least=True),
+    Target(
+        "MLflow's search of a default page, its SQLite's time to ours",
+        "mlflow.search.the newest 1,000",
+        None,
+        1.0,
+        at_least=True,
+    ),
+    Target("MLflow's crowds that come through", "mlflow.crowd.ours", None, 1.0, at_least=True),
     Target("import, to importing yaml and filelock", "import.ours.ms", "import.beside.ms", 1.3),
 )
 

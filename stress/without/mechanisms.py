@@ -468,7 +468,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
                 "        run.group.run_alone(lambda: _amend(run, change._replace(check=None), nested, ended_too))\n",
             ),
         ),
-        Fails("tests/test_amending.py::test_of_two_processes_that_set_a_param_once_and_for_all_one_wins"),
+        Fails("tests/test_amending.py::test_nobody_sets_a_param_between_its_check_and_its_setting"),
     ),
     Mechanism(
         "a log before the snapshot of an ended run goes",

@@ -4,7 +4,7 @@
 
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
-    ├── .locks/tree.lock   gc.lock   import.lock
+    ├── .locks/tree.lock   gc.lock   registry.lock   import.lock
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
     ├── .mlflow/models/…   traces/…                 trees of the same kind, of MLflow's logged models and traces
@@ -41,7 +41,7 @@ LOCKS = ".locks"
 TRASH = ".trash"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
-TREE_LOCK, GC_LOCK = "tree.lock", "gc.lock"
+TREE_LOCK, GC_LOCK, REGISTRY_LOCK = "tree.lock", "gc.lock", "registry.lock"
 #: The lock that an import holds while it compares and stores one run.
 IMPORT_LOCK = "import.lock"
 #: Where what MLflow keeps beside runs stands as runs, each kind in a whole tree of its own.

@@ -44,7 +44,20 @@ def open_store(root_dir: Any, artifact_root_uri: Optional[str] = None) -> Any:
         root_dir: a path; the tree is made when something is stored.
         artifact_root_uri: experiments keep their artifacts at ``<artifact_root_uri>/<experiment_id>``; None: beside
             their runs, in the tree.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
     """
+    _look_for_mlflow()
     from mini_mlflow.mlflow_plugin.store import MiniMlflowStore
 
     return MiniMlflowStore(root_dir, artifact_root_uri)
+
+
+def _look_for_mlflow() -> None:
+    try:
+        import mlflow  # noqa: F401
+    except ImportError:
+        from mini_mlflow.errors import MissingExtraError
+
+        raise MissingExtraError('MLflow\'s store needs MLflow: pip install "mini-mlflow[mlflow]"') from None

@@ -10,13 +10,11 @@ import os
 from typing import Any, Optional
 
 from mini_mlflow.disk import atomic
+from mini_mlflow.disk.layout import REGISTRY, REGISTRY_LOCK
 from mini_mlflow.entities import resolve_settings
 from mini_mlflow.errors import MissingExtraError
 from mini_mlflow.mlflow_plugin.locations import root_of
 from mini_mlflow.writing.tree_lock import held
-
-REGISTRY = "registry.db"
-REGISTRY_LOCK = "registry.lock"
 
 
 def open_registry(store_uri: Optional[str]) -> Any:
@@ -37,4 +35,4 @@ def open_registry(store_uri: Optional[str]) -> Any:
     atomic.create_folders(root)
     # MLflow makes and migrates its tables without a lock; of several processes at once most would fail.
     with held(root, REGISTRY_LOCK, resolve_settings().lock_timeout_s):
-        return SqlAlchemyStore("sqlite:///" + os.path.join(root, REGISTRY).replace(os.sep, "/"))
+        return SqlAlchemyStore("sqlite:///" + os.path.join(root, REGISTRY[0]).replace(os.sep, "/"))

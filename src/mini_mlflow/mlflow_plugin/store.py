@@ -17,10 +17,32 @@ from mlflow.utils.uri import resolve_uri_if_local
 
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
+from mini_mlflow.mlflow_plugin.experiments import Misses
+from mini_mlflow.mlflow_plugin.histories import HistoryMethods
+from mini_mlflow.mlflow_plugin.inner_garbage import InnerGarbageMethods
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, default_artifact_root, root_of
+from mini_mlflow.mlflow_plugin.logged_model_search import LoggedModelSearch
+from mini_mlflow.mlflow_plugin.run_cache import RunCache
+from mini_mlflow.mlflow_plugin.run_handles import RunHandles
+from mini_mlflow.mlflow_plugin.run_models import RunModelMethods
+from mini_mlflow.mlflow_plugin.runs import RunMethods
+from mini_mlflow.mlflow_plugin.searching import SearchMethods
+from mini_mlflow.mlflow_plugin.trace_search import TraceSearch
+from mini_mlflow.mlflow_plugin.traces_v2 import TraceMethodsV2
 
 
-class MiniMlflowStore(AbstractStore):  # type: ignore[misc]
+class MiniMlflowStore(
+    # Before the runs: it has what they leave open about the metrics of logged models.
+    RunModelMethods,
+    LoggedModelSearch,
+    TraceSearch,
+    TraceMethodsV2,
+    RunMethods,
+    HistoryMethods,
+    SearchMethods,
+    InnerGarbageMethods,
+    AbstractStore,  # type: ignore[misc]
+):
     """The runs and experiments of a tree, as MLflow asks for them.
 
     Attributes:
@@ -36,6 +58,9 @@ class MiniMlflowStore(AbstractStore):  # type: ignore[misc]
         self.root = resolve_root(root)
         self.settings = resolve_settings()
         self.is_server = is_server
+        self.handles = RunHandles(self.root, self.settings, is_server)
+        self.cache = RunCache(self.root)
+        self.misses = Misses()
         self.artifact_root_uri = (
             str(resolve_uri_if_local(artifact_root_uri)) if artifact_root_uri else default_artifact_root(self.root)
         )

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import Point, RunAddress
 from mini_mlflow.errors import DamagedFileError, MissingExtraError
-from mini_mlflow.formats.latest import parse_all_latest
+from mini_mlflow.formats.latest import parse_all_latest, parse_latest
 from mini_mlflow.formats.snapshot_parts import METADATA, METRICS, PARAMS, TAGS, find_summary, parse_part, split_snapshot
 from mini_mlflow.formats.values import to_nonfinite
 from mini_mlflow.reading.run_folder import warn
@@ -146,6 +146,11 @@ class FoundRun:
         """Key to latest point: of the highest step, then timestamp, then value, as MLflow means it, where ``metrics``
         goes by the order of logging. A metric that another writer put no number into is left out."""
         return parse_all_latest(self._part(METRICS))
+
+    def latest_metric(self, key: str) -> Optional[Point]:
+        """The same of one metric; None if the run does not have it."""
+        summary = self._summary(key)
+        return None if summary is None else parse_latest(summary)
 
     def to_dict(self) -> Dict[str, Any]:
         """The fields above as a dict, with "params", "metrics" (last values) and "tags" in it."""

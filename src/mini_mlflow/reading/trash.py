@@ -64,6 +64,12 @@ def _in_experiment(root: str, experiment_id: int) -> Iterator[DeletedRun]:
             yield _read(paths)
 
 
+def find_deleted(address: RunAddress) -> Optional[DeletedRun]:
+    """The run, if it lies in the trash; None if it does not."""
+    paths = RunPaths.in_trash(address)
+    return _read(paths) if exists(paths.folder) else None
+
+
 def _read(paths: RunPaths) -> DeletedRun:
     try:
         metadata = read_stored_metadata(paths)

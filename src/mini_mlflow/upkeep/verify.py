@@ -33,6 +33,7 @@ from mini_mlflow.disk.layout import (
     PARAMS,
     QUARANTINE,
     REGISTRY,
+    REGISTRY_LOCK,
     TAGS,
     TRASH,
     TREE_LOCK,
@@ -144,7 +145,7 @@ def _find_in_trash(look: Look, folder: str, visit: FindInRun) -> Iterator[Findin
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
     for experiment in iter_entries(look, folder):
-        if experiment.name in (TREE_LOCK, GC_LOCK, IMPORT_LOCK):
+        if experiment.name in (TREE_LOCK, GC_LOCK, REGISTRY_LOCK, IMPORT_LOCK):
             _look_at_lock(look, experiment)
         elif not _is_experiment(experiment.name):
             note_foreign(look, experiment, "the folder of locks")
@@ -195,8 +196,8 @@ def _find_in_experiment(
 
 
 def note_no_run(look: RunLook, entry: Entry) -> None:
-    """Notes of a folder among runs that it is none, if so and if it has no business there."""
-    if not look.is_run and not holds_artifacts(entry):
+    """Notes of a folder among runs that it is none, if so."""
+    if not look.is_run:
         note_foreign(look, entry, "an experiment (it is no run)")
 
 

@@ -35,9 +35,9 @@ def read_current(files: RunFiles, kind: str, keys: Iterable[str]) -> Dict[str, A
     found = {}
     for key in wanted:
         document = _read(files.paths, kind, key)
-        number, change = newest.get(key, (-1, None))
-        if change is not None and (document is None or document.commit < number):
-            found[key] = _decode(change)
+        number, last = newest.get(key, (-1, None))
+        if last is not None and (document is None or document.commit < number):
+            found[key] = _decode(last)
         elif document is not None:
             found[key] = document.value
     return {key: value for key, value in found.items() if value is not DELETED}

@@ -18,7 +18,7 @@ import warnings
 from typing import Any, Dict, Optional
 
 from mini_mlflow.disk import atomic
-from mini_mlflow.disk.layout import META, SNAPSHOT
+from mini_mlflow.disk.layout import META, METRICS, PARAMS, SNAPSHOT, TAGS
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FAILED, FINISHED, RUNNING, RunAddress, Settings
 from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError, UnfinishedRunWarning
@@ -124,6 +124,23 @@ def _undo_creation(run: OpenRun) -> None:
     except OSError:
         # An empty folder shows nowhere, and the next run of that id moves in.
         pass
+
+
+def take_back(run: OpenRun) -> None:
+    """The run is gone again, which the caller has just made, which nobody else knows, and to which nothing was logged.
+
+    Raises:
+        LockTimeout, OSError: it may stand as it did.
+    """
+    run.group.run_alone(lambda: _take_back(run))
+
+
+def _take_back(run: OpenRun) -> None:
+    run.files.forget()
+    run.give_up_ownership()
+    for kind in (PARAMS, METRICS, TAGS):
+        atomic.remove_folder(run.paths.kind_folder(kind))
+    _undo_creation(run)
 
 
 def _record_owner(run: OpenRun) -> None:

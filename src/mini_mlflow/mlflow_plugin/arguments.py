@@ -1,0 +1,57 @@
+"""Arguments that come up all over MLflow's interface, checked: ids of experiments and sizes of pages."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
+
+from mini_mlflow.disk.keys import check_experiment_id
+from mini_mlflow.errors import InvalidTypeError, InvalidValueError
+from mini_mlflow.formats.experiments import DEFAULT_ID
+from mini_mlflow.mlflow_plugin.refusals import experiment_not_found
+
+
+def to_number(experiment_id: Any) -> int:
+    """Our number of MLflow's id. Raises MlflowException: it is none, or none that any experiment can have."""
+    if experiment_id is None or experiment_id == "":
+        return DEFAULT_ID
+    try:
+        number = int(experiment_id)
+    except (ValueError, TypeError):
+        raise MlflowException(
+            "Invalid experiment ID '%s'. Experiment ID must be a valid integer." % (experiment_id,),
+            INVALID_PARAMETER_VALUE,
+        ) from None
+    try:
+        return check_experiment_id(number)
+    except (InvalidTypeError, InvalidValueError):
+        raise experiment_not_found(number) from None
+
+
+def check_max_results(max_results: Optional[int], may_be_none: bool = False) -> None:
+    """Raises MlflowException for a size of pages that MLflow refuses."""
+    if max_results is None and may_be_none:
+        return
+    problem = ""
+    if not isinstance(max_results, int) or max_results < 1:
+        problem = "a positive integer"
+    elif max_results > SEARCH_MAX_RESULTS_THRESHOLD:
+        problem = "at most %d" % SEARCH_MAX_RESULTS_THRESHOLD
+    if problem:
+        raise MlflowException(
+            "Invalid value %s for parameter 'max_results' supplied. It must be %s" % (max_results, problem),
+            INVALID_PARAMETER_VALUE,
+        )
+
+
+def to_known_number(experiment_id: Any) -> Optional[int]:
+    """Our number of MLflow's id; None for a number that no experiment has. Raises MlflowException: it is no number."""
+    try:
+        return to_number(experiment_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise

@@ -1,0 +1,116 @@
+"""Which logged models there are: filtered as MLflow's own search does, ordered, and given page by page.
+
+A model has a point for each time that a metric was logged for it, and a filter on a metric lets a model pass if any
+of its points passes, as in MLflow's SQL store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Optional, Sequence
+
+from mlflow.entities import LoggedModel
+from mlflow.exceptions import MlflowException
+from mlflow.store.entities.paged_list import PagedList
+from mlflow.store.tracking import SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
+from mlflow.utils.search_utils import SearchLoggedModelsPaginationToken, SearchLoggedModelsUtils
+
+from mini_mlflow.mlflow_plugin.contract import StoreContract
+from mini_mlflow.mlflow_plugin.inner_trees import models_of, numbers_of
+from mini_mlflow.mlflow_plugin.logged_models import to_model
+from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+
+
+class LoggedModelSearch(StoreContract):
+    """The part of the store that finds logged models."""
+
+    @told_as_mlflow
+    def search_logged_models(
+        self,
+        experiment_ids: List[str],
+        filter_string: Optional[str] = None,
+        datasets: Optional[List[Dict[str, Any]]] = None,
+        max_results: Optional[int] = None,
+        order_by: Optional[List[Dict[str, Any]]] = None,
+        page_token: Optional[str] = None,
+    ) -> PagedList:
+        """A page of the models that are found, with the token of the next page, None after the last.
+
+        Args:
+            experiment_ids: those that do not exist have none.
+            datasets: ``{"dataset_name", "dataset_digest"}`` each; only metrics that were measured on them count.
+            order_by: ``{"field_name", "ascending", "dataset_name", "dataset_digest"}`` each; the newest come first
+                where it leaves open which.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE: something does not follow the language, or the token is that of
+                another search.
+        """
+        if datasets and not all(one.get("dataset_name") for one in datasets):
+            raise MlflowException.invalid_parameter_value("`dataset_name` in the `datasets` clause must be specified.")
+        offset = _start_of(page_token, experiment_ids, filter_string, order_by)
+        limit = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
+        tree = models_of(self.root, self.settings)
+        models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
+        found = _Search.sort(_Search.filter_logged_models(models, filter_string, datasets), order_by)
+        token = None
+        if len(found) > offset + limit:
+            token = SearchLoggedModelsPaginationToken(
+                experiment_ids=list(experiment_ids),
+                filter_string=filter_string,
+                order_by=order_by,
+                offset=offset + limit,
+            ).encode()
+        return PagedList(found[offset : offset + limit], token=token)
+
+
+def _start_of(
+    page_token: Optional[str],
+    experiment_ids: Sequence[str],
+    filter_string: Optional[str],
+    order_by: Optional[List[Dict[str, Any]]],
+) -> int:
+    if not page_token:
+        return 0
+    token = SearchLoggedModelsPaginationToken.decode(page_token)
+    token.validate(list(experiment_ids), filter_string or None, order_by or None)
+    return int(token.offset)
+
+
+_OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"}
+
+
+class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
+    @classmethod
+    def _does_logged_model_match_clause(
+        cls, model: LoggedModel, condition: Dict[str, Any], datasets: Any = None
+    ) -> bool:
+        """As MLflow's, which looks at one of several points alone, and misses two names that it takes itself."""
+        matches = super()._does_logged_model_match_clause
+        if condition.get("type") == "attribute":
+            key = condition.get("key")
+            condition = {**condition, "key": _OTHER_NAMES.get(str(key), key)}
+        if condition.get("type") != "metric" or not model.metrics:
+            return bool(matches(model, condition, datasets))
+        return any(matches(_WithOnePoint(model, point), condition, datasets) for point in model.metrics)
+
+    @classmethod
+    def _apply_reversor_for_logged_model(cls, model: LoggedModel, order_by: Any) -> Any:
+        """As MLflow's, but what a model does not have comes last, and is compared to nothing."""
+        name = _OTHER_NAMES.get(order_by.field_name, order_by.field_name)
+        value = super()._apply_reversor_for_logged_model(model, dataclasses.replace(order_by, field_name=name))
+        if "." in name:
+            return value
+        is_missing = getattr(model, name) is None
+        return (is_missing, None if is_missing else value)
+
+
+class _WithOnePoint:
+    """A model as if it had one point."""
+
+    def __init__(self, model: LoggedModel, point: Any) -> None:
+        self._model = model
+        self.metrics = [point]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)

@@ -1,0 +1,53 @@
+"""What runs have to do with logged models: those that they made, and the metrics that are a model's as well.
+
+A metric that names a model is stored twice, as MLflow asks for both: first with the run, then with the model, each in
+one commit. A kill in between leaves it with the run alone, and the call has not returned; logging it again brings the
+model's, and the run's is none of its own points twice as MLflow reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence
+
+from mlflow.entities import LoggedModelOutput, Metric
+
+from mini_mlflow.formats.mlflow_records import ModelMetric, ModelOutput, dump_metric, dump_output
+from mini_mlflow.mlflow_plugin.logged_models import LoggedModelMethods
+from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.writing.operations import Submission, batch_submission
+
+
+class RunModelMethods(LoggedModelMethods):
+    """The part of the store that ties runs to logged models."""
+
+    @told_as_mlflow
+    def log_outputs(self, run_id: str, models: List[LoggedModelOutput]) -> None:
+        """The run has made these models, on disk, in one commit. Raises MlflowException: none of it is."""
+        records = dict(dump_output(ModelOutput(model.model_id, int(model.step))) for model in models or [])
+        self.record(run_id, records, overwrite=True)
+
+    def _log_model_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Each model that the metrics name has its points, those of one model in one commit.
+
+        Raises:
+            MlflowException: there is no such model; those before it have their points.
+        """
+        records: Dict[str, Dict[str, Any]] = {}
+        for metric in metrics:
+            point = ModelMetric(
+                metric.key,
+                float(metric.value),
+                int(metric.timestamp),
+                int(metric.step),
+                run_id,
+                metric.dataset_name,
+                metric.dataset_digest,
+            )
+            records.setdefault(str(metric.model_id), {}).update([dump_metric(point)])
+        for model_id, told in records.items():
+            self._change_model(model_id, lambda view, told=told: _only_new(view, told))
+
+
+def _only_new(view: Any, records: Dict[str, Any]) -> Submission:
+    # A record says all there is of a point: written twice it would only cost.
+    return batch_submission(tags={key: value for key, value in records.items() if key not in view.tags})
