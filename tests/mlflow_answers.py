@@ -74,9 +74,8 @@ class Comparison:
             self._numbers[told["id"]] = one.experiment_id
             self._expect("experiment id", told["name"], int(told["id"]), one.experiment_id)
             self._expect("experiment stage", told["name"], told["stage"], one.lifecycle_stage)
-            if told["id"] != "0":
-                self._expect("experiment tags", told["name"], told["tags"], one.tags)
-                self._expect("creation time", told["name"], told["creation"], iso_to_ms(one.creation_time))
+            self._expect("experiment tags", told["name"], told["tags"], one.tags)
+            self._expect("creation time", told["name"], told["creation"], iso_to_ms(one.creation_time))
 
     def _find(self, root: str, experiment: str, run_id: str) -> Tuple[Optional[RunPaths], bool]:
         number = self._numbers.get(experiment, -1)

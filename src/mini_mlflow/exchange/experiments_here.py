@@ -43,7 +43,7 @@ def settle_experiment(
     here = _find(target.root, incoming, run_ids, standing)
     if here is None:
         here = _make(target, incoming, source, tally)
-    elif incoming.tags or (here.name is None and incoming.name is not None):
+    elif _lacks(here, incoming):
         here = _bring_up(target, here, incoming)
     if incoming.name is not None and here.name != incoming.name:
         tally.tell(source, "experiment %r is %r here" % (incoming.name, here.name))
@@ -110,6 +110,13 @@ def delete_if_empty(target: Target, here: Experiment, source: str, tally: Tally)
         delete_experiment(target.root, here.experiment_id, target.settings)
 
 
+def _lacks(here: Experiment, incoming: IncomingExperiment) -> bool:
+    """Whether the experiment may have something to get: tags, a name, or the time at which it was made."""
+    is_nameless = here.name is None and incoming.name is not None
+    is_timeless = here.creation_time is None and incoming.creation_time is not None
+    return bool(incoming.tags) or is_nameless or is_timeless
+
+
 def _bring_up(target: Target, here: Experiment, incoming: IncomingExperiment) -> Experiment:
     """The experiment with the tags that are new or later; and its name, if runs were started under a number alone."""
 
@@ -117,7 +124,9 @@ def _bring_up(target: Target, here: Experiment, incoming: IncomingExperiment) ->
         is_later = (iso_to_ms(incoming.last_update_time) or 0) > (iso_to_ms(experiment.last_update_time) or 0)
         new = {key: value for key, value in incoming.tags.items() if is_later or key not in experiment.tags}
         after = experiment._replace(
-            name=incoming.name if experiment.name is None else experiment.name, tags={**experiment.tags, **new}
+            name=incoming.name if experiment.name is None else experiment.name,
+            tags={**experiment.tags, **new},
+            creation_time=experiment.creation_time or incoming.creation_time,
         )
         if after == experiment:
             return experiment
