@@ -20,12 +20,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from mini_mlflow import ExperimentTracker, Run, RunNotFoundError
 from mini_mlflow.disk import atomic, copying, linux
 from mini_mlflow.disk.layout import RunPaths
-from mini_mlflow.entities import RunAddress, resolve_settings
+from mini_mlflow.entities import Experiment, RunAddress, resolve_settings
 from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.reading.run_view import read_run
 from mini_mlflow.run import _reopen
 from mini_mlflow.upkeep import repair
 from mini_mlflow.writing.amending import amend, amend_at
+from mini_mlflow.writing.experiments import take_in
 from mini_mlflow.writing.operations import batch_submission
 from mini_mlflow.writing.start_request import StartRequest
 from stress.power import thresholds
@@ -650,6 +651,10 @@ _delete_experiment = _with_tracker(lambda tracker: tracker.delete_experiment(1))
 _restore_experiment = _with_tracker(lambda tracker: tracker.restore_experiment(1))
 
 
+def _take_in(tracker: ExperimentTracker) -> None:
+    take_in(tracker.runs_dir, Experiment(7, "from elsewhere", {"a": 1}, None), lambda: None, resolve_settings())
+
+
 def _log(**metrics: float) -> Callable[[str, Optional[Run]], Run]:
     def act(root: str, run: Optional[Run]) -> Run:
         assert run is not None
@@ -807,6 +812,7 @@ OPERATIONS = [
     Operation("gc", _deleted, _gc, refresh=False),
     Operation("gc, never", _deleted, _gc, refresh=False, fsync="never"),
     Operation("new experiment", _ended, _with_tracker(lambda tracker: tracker.create_experiment("named", {"a": 1}))),
+    Operation("new experiment, taken in", _with_experiment, _with_tracker(_take_in)),
     Operation("rename experiment", _with_experiment, _with_tracker(lambda tracker: tracker.rename_experiment(1, "b"))),
     Operation(
         *("tag experiment", _with_experiment, _with_tracker(lambda tracker: tracker.set_experiment_tag(1, "a", [2]))),

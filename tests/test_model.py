@@ -129,12 +129,8 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         return _moved(before, kind)
     if before is None:
         return Seen("RUNNING", {}, {}, {}, {}, {}, {})
-    if kind in ("params", "tags"):
-        return before._replace(**{kind: dict(getattr(before, kind), **argument)})
-    if kind == "amend":
-        return _with_points(before._replace(tags=dict(before.tags, **argument[1])), argument[0], None)
-    if kind == "untag":
-        return before._replace(tags={key: value for key, value in before.tags.items() if key != argument})
+    if kind in ("params", "tags", *AMENDMENTS):
+        return _with_values(before, kind, argument)
     if kind == "metrics":
         return _with_points(before, *argument)
     if kind == "point":
@@ -149,6 +145,14 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         return _with_artifacts(before, *argument)
     statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
     return before._replace(status=statuses[kind])
+
+
+def _with_values(before: Seen, kind: str, argument: Any) -> Seen:
+    if kind == "amend":
+        return _with_points(before._replace(tags=dict(before.tags, **argument[1])), argument[0], None)
+    if kind == "untag":
+        return before._replace(tags={key: value for key, value in before.tags.items() if key != argument})
+    return before._replace(**{kind: dict(getattr(before, kind), **argument)})
 
 
 def _moved(before: Optional[Seen], kind: str) -> Optional[Seen]:

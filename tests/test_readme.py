@@ -16,6 +16,8 @@ import pytest
 import mini_mlflow
 from concurrency import run_python
 from mini_mlflow import ExperimentTracker
+from mini_mlflow.cli.commands import COMMANDS
+from mini_mlflow.cli.parser import build_parser
 
 pytestmark = pytest.mark.program
 
@@ -105,15 +107,18 @@ def test_signal_handler_logs_and_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_commands_are_those_that_ci_uses() -> None:
-    """Set-up and tests are spelled as in .ci/run; what else is run is a file or a package, or installs an extra."""
+    """Set-up and tests are spelled as in .ci/run; what else is run is a file or a package, our own command line, or
+    installs an extra."""
     ci = (ROOT / ".ci" / "run").read_text("utf-8")
     blocks = [block for block in BLOCKS if block.language == "sh" and block.name not in RECIPES]
     commands = [line for block in blocks for line in block.content.splitlines()]
-    assert len(commands) == 10
+    assert len(commands) >= 15
     extras = re.findall(r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
     for command in commands:
         python, *arguments = shlex.split(command.partition(" --")[0])
-        if python == "pip":
+        if python == "mini-mlflow":
+            assert build_parser(COMMANDS).parse_args(shlex.split(command)[1:]).command is not None
+        elif python == "pip":
             assert arguments[:2] == ["install", "-e"]
             assert arguments[2].strip(".[]") in extras
         elif command not in ci:

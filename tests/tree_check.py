@@ -23,7 +23,10 @@ class TreeError(AssertionError):
 
 
 def find_trees(path: str) -> List[str]:
-    """The trees at or below ``path``: folders with ``<experiment>/<run>/meta.yaml`` or a ``.locks`` in them."""
+    """The trees at or below ``path``: folders with ``<experiment>/<run>/meta.yaml`` or a ``.locks`` in them.
+
+    But for those of MLflow's file store, whose experiments have a ``meta.yaml`` themselves.
+    """
     found: Set[str] = set()
     for folder, names, files in os.walk(str(path)):
         experiment = os.path.dirname(folder)
@@ -33,7 +36,11 @@ def find_trees(path: str) -> List[str]:
             found.add(os.path.dirname(tree) if os.path.basename(tree) == ".trash" else tree)
         if ".locks" in names:
             found.add(folder)
-    return sorted(found)
+    return sorted(tree for tree in found if not _is_of_mlflow(tree))
+
+
+def _is_of_mlflow(tree: str) -> bool:
+    return any(os.path.exists(os.path.join(tree, name, "meta.yaml")) for name in os.listdir(tree))
 
 
 def list_tree(path: str) -> Dict[str, bytes]:

@@ -45,7 +45,12 @@ if TYPE_CHECKING:
         TreeBusyError,
         UnfinishedRunWarning,
     )
+    from mini_mlflow.exchange.importing_csv import import_csv
+    from mini_mlflow.exchange.importing_mlflow import import_mlflow
+    from mini_mlflow.exchange.importing_tensorboard import import_tensorboard
+    from mini_mlflow.exchange.importing_tree import import_tree
     from mini_mlflow.exchange.pushing import push
+    from mini_mlflow.exchange.report import ImportReport
     from mini_mlflow.fluent import (
         active_run,
         create_experiment,
@@ -104,6 +109,7 @@ __all__ = [
     "FileInfo",
     "FoundRun",
     "FoundRuns",
+    "ImportReport",
     "InvalidFilterError",
     "InvalidKeyError",
     "InvalidPathError",
@@ -135,6 +141,10 @@ __all__ = [
     "flush",
     "get_experiment",
     "get_experiment_by_name",
+    "import_csv",
+    "import_mlflow",
+    "import_tensorboard",
+    "import_tree",
     "log_artifact",
     "log_artifacts",
     "log_dict",
@@ -162,7 +172,11 @@ __all__ = [
 ]
 
 # Where the names above are looked for, the lightest first; the modules themselves are attributes too, as ever.
-_HOMES = "entities errors run fluent reading.found_run reading.comparing tracker exchange.pushing".split()
+_HOMES = (
+    *("entities", "errors", "run", "fluent", "reading.found_run", "reading.comparing", "tracker"),
+    *("exchange.report", "exchange.importing_mlflow", "exchange.importing_csv"),
+    *("exchange.importing_tensorboard", "exchange.importing_tree", "exchange.pushing"),
+)
 _MODULES = "active disk entities errors fluent formats reading run run_stack tracker writing".split()
 
 

@@ -488,6 +488,28 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_crash_steps.py::test_writer_between_any_two_looks_of_a_reader_shows_before_or_after"),
     ),
     Mechanism(
+        "lock of an import",
+        (
+            Edit(
+                "exchange/storing.py",
+                "            with held(target.root, IMPORT_LOCK, target.settings.lock_timeout_s):\n",
+                "            if True:\n",
+            ),
+        ),
+        Fails("tests/test_import_races.py::test_imports_that_meet_in_one_tree_bring_each_run_once"),
+    ),
+    Mechanism(
+        "points that are here are told from new ones",
+        (
+            Edit(
+                "exchange/storing.py",
+                "                for piece in iter_history(self._paths, key, hidden=True):\n",
+                "                for piece in ():\n",
+            ),
+        ),
+        Fails("tests/test_import_mlflow.py::test_run_that_went_on_goes_on_here"),
+    ),
+    Mechanism(
         "lock of the tree",
         (
             Edit(

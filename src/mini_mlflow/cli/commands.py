@@ -9,6 +9,7 @@ from mini_mlflow.cli.completion import COMPLETION
 from mini_mlflow.cli.experiments import EXPERIMENTS
 from mini_mlflow.cli.exporting import EXPORT
 from mini_mlflow.cli.history import HISTORY
+from mini_mlflow.cli.importing import IMPORT
 from mini_mlflow.cli.mending import DOCTOR, REPAIR
 from mini_mlflow.cli.pushing import PUSH
 from mini_mlflow.cli.searching import BEST, LS
@@ -18,7 +19,7 @@ from mini_mlflow.cli.verifying import VERIFY
 from mini_mlflow.cli.watching import WATCH
 
 COMMANDS = (
-    *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT),
+    *(LS, SHOW, BEST, COMPARE, HISTORY, WATCH, EXPERIMENTS, EXPORT, IMPORT),
     *(ARTIFACTS, LOG_ARTIFACT, TAG, RENAME, PUSH),
     *(DELETE, RESTORE, GC, VERIFY, REPAIR, DOCTOR, COMPLETION),
 )

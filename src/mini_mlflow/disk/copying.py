@@ -174,6 +174,27 @@ def link_file(path: str, target: str) -> bool:
     return True
 
 
+def link_or_copy(source: str, target: str, link: bool, count: Count) -> bool:
+    """``target`` is the file ``source`` by another name if ``link`` and that can be done here, or else a copy of it.
+
+    Returns:
+        True if it is another name.
+
+    Raises:
+        InvalidPathError, OSError: as `copy_file`.
+    """
+    if link:
+        # The file itself, and not a link of the user's that leads to it.
+        path = os.path.realpath(source)
+        status = os.stat(path)
+        check_regular(status.st_mode, source)
+        if link_file(path, target):
+            count(status.st_size)
+            return True
+    copy_file(source, target, count)
+    return False
+
+
 def copy_mode(path: str, target: str) -> None:
     """The folder ``target`` lets in whom the folder ``path`` lets in. Raises OSError (with ``filename``)."""
     mode = stat.S_IMODE(os.lstat(path).st_mode)

@@ -4,7 +4,7 @@
 
     mlruns/
     ├── .locks/<experiment_id>/<run_id>.lock, .owner
-    ├── .locks/tree.lock   gc.lock   registry.lock
+    ├── .locks/tree.lock   gc.lock   registry.lock   import.lock
     ├── .quarantine/<time>-<n>/<path in the tree>
     ├── .trash/<experiment_id>/<run_id>/            a deleted run, as below, with deleted.json
     ├── .mlflow/models/…   traces/…                 trees of the same kind, of MLflow's logged models and traces
@@ -43,6 +43,8 @@ TRASH = ".trash"
 EXPERIMENT = "experiment.yaml"
 DELETION = "deleted.json"
 TREE_LOCK, GC_LOCK, REGISTRY_LOCK = "tree.lock", "gc.lock", "registry.lock"
+#: The lock that an import holds while it compares and stores one run.
+IMPORT_LOCK = "import.lock"
 #: Where what MLflow keeps beside runs stands as runs, each kind in a whole tree of its own.
 MLFLOW = ".mlflow"
 MODELS, TRACES = "models", "traces"
@@ -75,6 +77,11 @@ def trash_folder(root: str, experiment_id: Optional[int] = None) -> str:
     """Where the deleted runs of an experiment stand; None: the folder of all of them."""
     trash = os.path.join(root, TRASH)
     return trash if experiment_id is None else os.path.join(trash, str(experiment_id))
+
+
+def small_root(root: str, kind: str) -> str:
+    """The root of the small tree of a kind, `MODELS` or `TRACES`."""
+    return os.path.join(root, MLFLOW, kind)
 
 
 def inner_trees(root: str) -> Tuple[str, str]:

@@ -67,14 +67,15 @@ def _escape(text: str) -> str:
     return _NOT_IN_YAML.sub(lambda match: "\\u%04x" % ord(match.group()), text)
 
 
-def parse_meta(data: bytes, path: str) -> Dict[str, Any]:
+def parse_meta(data: bytes, path: str, limit_bytes: int = _LIMIT_BYTES) -> Dict[str, Any]:
     """The mapping in a ``meta.yaml``; dates and times come as ISO 8601 text.
 
     Raises:
-        DamagedFileError: empty, torn, larger than 200 kB, not a mapping, or YAML that only an unsafe loader would take.
+        DamagedFileError: empty, torn, larger than ``limit_bytes`` (of ours 200 kB), not a mapping, or YAML that only an
+            unsafe loader would take.
     """
-    if len(data) > _LIMIT_BYTES:
-        raise DamagedFileError(path, "is larger than %d bytes" % _LIMIT_BYTES)
+    if len(data) > limit_bytes:
+        raise DamagedFileError(path, "is larger than %d bytes" % limit_bytes)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

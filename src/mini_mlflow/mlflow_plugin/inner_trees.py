@@ -109,7 +109,7 @@ class InnerTree:
         if address is None:
             return None
         try:
-            self._amend(address, lambda: decide(self._require(address)))
+            self._amend(address, functools.partial(self._decide, address, decide))
         except (RunNotFoundError, RunDeletedError):
             return None
         return address

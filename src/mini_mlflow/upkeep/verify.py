@@ -25,6 +25,7 @@ from mini_mlflow.disk.layout import (
     DOCTOR_LOCK,
     EXPERIMENT,
     GC_LOCK,
+    IMPORT_LOCK,
     LOCKS,
     LOG,
     METRICS,
@@ -144,7 +145,7 @@ def _find_in_trash(look: Look, folder: str, visit: FindInRun) -> Iterator[Findin
 
 def _find_in_locks(look: Look, folder: str) -> Iterator[Finding]:
     for experiment in iter_entries(look, folder):
-        if experiment.name in (TREE_LOCK, GC_LOCK, REGISTRY_LOCK):
+        if experiment.name in (TREE_LOCK, GC_LOCK, REGISTRY_LOCK, IMPORT_LOCK):
             _look_at_lock(look, experiment)
         elif not _is_experiment(experiment.name):
             note_foreign(look, experiment, "the folder of locks")

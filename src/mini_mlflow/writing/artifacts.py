@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
 
 from mini_mlflow.disk import atomic, copying
 from mini_mlflow.disk.keys import check_artifact_path
@@ -88,6 +88,32 @@ def _log_folder(run: OpenRun, source: str, target: str, progress: Optional[Progr
                 atomic.create_folder(path)
             else:
                 copying.copy_file(entry.path, path, counter.count)
+
+
+def log_files(
+    run: OpenRun, files: Iterable[Tuple[str, str]], link: bool, total_bytes: int, progress: Optional[Progress]
+) -> int:
+    """Files of anybody's stand among the artifacts, all in one step: ``(path, artifact)`` for each.
+
+    Args:
+        files: each a regular file or a link to one, and its place relative to the artifacts.
+        link: by a second name for the file itself, where the file system can do that, and not by a copy.
+        total_bytes: what they come to, for ``progress``.
+
+    Returns:
+        How many of them are such second names.
+
+    Raises:
+        InvalidPathError, OSError: as `log_path`.
+    """
+    counter = _Counter(total_bytes, progress)
+    linked = 0
+    with _staged(run) as staging:
+        for source, artifact in files:
+            below, name = os.path.split(check_artifact_path(artifact, "the name of a file to log"))
+            path = "%s/%s" % (staging.make_folder(below), name)
+            linked += copying.link_or_copy(source, path, link, counter.count)
+    return linked
 
 
 def log_bytes(run: OpenRun, data: bytes, artifact_file: Any) -> None:

@@ -52,17 +52,25 @@ def create_unless_found(
         TreeBusyError: this is a signal handler, and the frame below it makes an experiment; none was made here.
         Exception: what ``find`` raises; none was made.
     """
+    return take_in(root, Experiment(-1, name, tags, now_iso(), artifact_location), find, settings)
+
+
+def take_in(root: str, wanted: Experiment, find: Find, settings: Settings) -> Experiment:
+    """The same with an experiment from elsewhere: it is ``wanted``, with its number if that is 0 or more and nobody has
+    ever had it here. Raises as `create_unless_found`.
+    """
     with held(root, TREE_LOCK, settings.lock_timeout_s):
         found = find()
         if found is not None:
             return found
         _sweep(root)
-        number = 1 + max(_numbers(root), default=0)
-        while True:
-            experiment = Experiment(number, name, tags, now_iso(), artifact_location)
-            if _publish(root, experiment, settings.fsync != "never"):
-                return experiment
+        numbers = set(_numbers(root))
+        number = wanted.experiment_id
+        if number < 0 or number in numbers:
+            number = 1 + max(numbers, default=0)
+        while not _publish(root, wanted._replace(experiment_id=number), settings.fsync != "never"):
             number += 1
+        return wanted._replace(experiment_id=number)
 
 
 def update_experiment(root: str, experiment_id: int, change: Change, settings: Settings) -> Experiment:
