@@ -20,7 +20,7 @@ from mlflow.entities.trace_state import TraceState
 from mlflow.entities.trace_status import TraceStatus
 from mlflow.exceptions import MlflowException
 
-from concurrency import Children, in_child, run_together
+from concurrency import DEADLINE_S, Children, in_child, run_together
 from faults import MOST_STEPS, install, kill
 from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
@@ -438,6 +438,28 @@ def test_processes_that_change_one_trace_at_once_lose_nothing(tmp_path: os.PathL
         for writer in range(WRITERS):
             children.start(add, store.root, writer, shared)
     assert_nothing_is_lost(store, shared)
+
+
+def begin(root: str, writer: int, barrier: Any) -> None:
+    store = open_store(root)
+    barrier.wait(DEADLINE_S)
+    for number in range(EACH):
+        store.start_trace(make_info(trace_id="tr-%d-%d" % (writer, number)))
+        store.create_logged_model("0", "m-%d-%d" % (writer, number))
+
+
+def test_processes_that_start_together_in_a_fresh_folder_lose_no_trace_and_no_model(
+    tmp_path: os.PathLike[str],
+) -> None:
+    root = os.path.join(str(tmp_path), "mlruns")
+    with Children("fork") as children:
+        barrier = children.context.Barrier(WRITERS)
+        for writer in range(WRITERS):
+            children.start(begin, root, writer, barrier)
+    store = open_store(root)
+    each = ["%d-%d" % (writer, number) for writer in range(WRITERS) for number in range(EACH)]
+    assert sorted(info.trace_id for info in store.search_traces(["0"])[0]) == ["tr-" + one for one in each]
+    assert sorted(model.name for model in store.search_logged_models(["0"])) == ["m-" + one for one in each]
 
 
 def start_one(root: str, writer: int) -> None:
