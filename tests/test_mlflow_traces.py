@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -313,6 +314,17 @@ def test_linked_traces_are_found_by_their_run_as_in_the_sql_store(filled: Stores
         assert found_in(store, "run_id = '%s'" % run_id) == ["tr-4", "tr-1"]
     with pytest.raises(MlflowException, match="more than 100"):
         filled.ours.link_traces_to_run(["tr-%d" % number for number in range(101)], "r")
+
+
+@SINCE_317
+def test_traces_are_found_by_the_prompts_that_they_were_linked_to(filled: Stores) -> None:
+    for store in filled:
+        store.link_prompts_to_trace("tr-2", [SimpleNamespace(name="greet", version=number) for number in (1, 2)])
+        store.link_prompts_to_trace("tr-3", [SimpleNamespace(name="greet", version=2)])
+        assert found_in(store, "prompt = 'greet/1'") == ["tr-2"]
+        assert found_in(store, "prompt = 'greet/2'") == ["tr-3", "tr-2"]
+        gone = code_of(lambda: store.link_prompts_to_trace("tr-none", [SimpleNamespace(name="greet", version=1)]))  # noqa: B023
+        assert gone == "RESOURCE_DOES_NOT_EXIST"
 
 
 def test_unlinked_traces_are_not_found_by_their_run(stores: Stores) -> None:
