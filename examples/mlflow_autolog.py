@@ -4,7 +4,7 @@
     python examples/mlflow_autolog.py [runs_dir]
 
 MLflow finds the tree by its URI, and nothing else in the training code knows of it. No server, no database: `mlflow ui
---backend-store-uri mini-mlflow:mlflow_runs` shows the same runs and models in a browser, also while they are trained.
+--backend-store-uri mini-mlflow:mlruns` shows the same runs and models in a browser, also while they are trained.
 """
 
 import os
@@ -30,8 +30,7 @@ def train(strength: float) -> None:
 
 
 def main() -> None:
-    # Not ./mlruns: plain MLflow would take it for the folder of its own former file store.
-    runs_dir = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "mlflow_runs")
+    runs_dir = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "mlruns")
     mlflow.set_tracking_uri(f"mini-mlflow:{runs_dir}")
     mlflow.set_experiment(EXPERIMENT)
     mlflow.sklearn.autolog(silent=True)

@@ -391,6 +391,7 @@ def set_tags(root: str, model_id: str, writer: int) -> None:
 
 def assert_nothing_is_lost(store: Any, model_id: str) -> None:
     model = store.get_logged_model(model_id)
+    assert model.status == LoggedModelStatus.READY
     assert model.tags == {"t%d.%d" % (w, n): "x" for w in range(WRITERS) for n in range(TAGS_EACH)}
     assert {(one.run_id, one.key) for one in model.metrics} == {
         ("r%d" % w, "m%d" % n) for w in range(WRITERS) for n in range(TAGS_EACH)
@@ -400,6 +401,8 @@ def assert_nothing_is_lost(store: Any, model_id: str) -> None:
 def test_threads_that_change_one_model_at_once_lose_nothing(tmp_path: os.PathLike[str]) -> None:
     store = open_store(os.path.join(str(tmp_path), "mlruns"))
     model_id = store.create_logged_model("0", "net").model_id
+    # Its run has ended then, and goes on with the first metric.
+    store.finalize_logged_model(model_id, LoggedModelStatus.READY)
     run_together(*(lambda writer=writer: set_tags(store.root, model_id, writer) for writer in range(WRITERS)))
     assert_nothing_is_lost(store, model_id)
 
@@ -407,6 +410,8 @@ def test_threads_that_change_one_model_at_once_lose_nothing(tmp_path: os.PathLik
 def test_processes_that_change_one_model_at_once_lose_nothing(tmp_path: os.PathLike[str]) -> None:
     store = open_store(os.path.join(str(tmp_path), "mlruns"))
     model_id = store.create_logged_model("0", "net").model_id
+    # Its run has ended then, and goes on with the first metric.
+    store.finalize_logged_model(model_id, LoggedModelStatus.READY)
     # Forked: a spawned process takes seconds to import MLflow.
     with Children("fork") as children:
         for writer in range(WRITERS):

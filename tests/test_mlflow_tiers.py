@@ -14,6 +14,7 @@ pytest.importorskip("sklearn")
 
 import mlflow
 from mlflow.entities import AssessmentSource, LoggedModelStatus
+from mlflow.exceptions import MlflowTraceDataException
 from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
 from mini_mlflow import ExperimentTracker
@@ -216,6 +217,20 @@ def test_traces_of_the_fluent_api_tell_the_same_through_both(uris: Tuple[str, st
     ours, theirs = (show_tracing(uri) for uri in uris)
     assert ours == theirs
     assert verify(uris[0].partition(":")[2]) == []
+
+
+def test_store_gives_traces_with_their_spans_from_their_artifacts(uris: Tuple[str, str]) -> None:
+    use(uris[0])
+    trace_id = ask("hello")
+    store = mlflow.MlflowClient()._tracking_client.store
+    bare = store.get_trace_info(trace_id)
+    bare.trace_id = "tr-bare"
+    store.start_trace(bare)
+    (found,) = store.batch_get_traces(["tr-bare", "tr-none", trace_id])
+    assert show_spans(found) == show_spans(store.get_trace(trace_id)) == show_spans(mlflow.get_trace(trace_id))
+    assert store.get_trace("tr-bare", allow_partial=True).data.spans == []
+    with pytest.raises(MlflowTraceDataException):
+        store.get_trace("tr-bare")
 
 
 # -- servers --------------------------------------------------------------------------------------------------------

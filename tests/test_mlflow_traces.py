@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -20,7 +21,7 @@ from mlflow.entities.trace_state import TraceState
 from mlflow.entities.trace_status import TraceStatus
 from mlflow.exceptions import MlflowException
 
-from concurrency import Children, in_child, run_together
+from concurrency import DEADLINE_S, Children, in_child, run_together
 from faults import MOST_STEPS, install, kill
 from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
@@ -315,6 +316,17 @@ def test_linked_traces_are_found_by_their_run_as_in_the_sql_store(filled: Stores
         filled.ours.link_traces_to_run(["tr-%d" % number for number in range(101)], "r")
 
 
+@SINCE_317
+def test_traces_are_found_by_the_prompts_that_they_were_linked_to(filled: Stores) -> None:
+    for store in filled:
+        store.link_prompts_to_trace("tr-2", [SimpleNamespace(name="greet", version=number) for number in (1, 2)])
+        store.link_prompts_to_trace("tr-3", [SimpleNamespace(name="greet", version=2)])
+        assert found_in(store, "prompt = 'greet/1'") == ["tr-2"]
+        assert found_in(store, "prompt = 'greet/2'") == ["tr-3", "tr-2"]
+        gone = code_of(lambda: store.link_prompts_to_trace("tr-none", [SimpleNamespace(name="greet", version=1)]))  # noqa: B023
+        assert gone == "RESOURCE_DOES_NOT_EXIST"
+
+
 def test_unlinked_traces_are_not_found_by_their_run(stores: Stores) -> None:
     ours = stores.ours
     run_id = ours.create_run("0", "somebody", 0, [], "r").info.run_id
@@ -438,6 +450,28 @@ def test_processes_that_change_one_trace_at_once_lose_nothing(tmp_path: os.PathL
         for writer in range(WRITERS):
             children.start(add, store.root, writer, shared)
     assert_nothing_is_lost(store, shared)
+
+
+def begin(root: str, writer: int, barrier: Any) -> None:
+    store = open_store(root)
+    barrier.wait(DEADLINE_S)
+    for number in range(EACH):
+        store.start_trace(make_info(trace_id="tr-%d-%d" % (writer, number)))
+        store.create_logged_model("0", "m-%d-%d" % (writer, number))
+
+
+def test_processes_that_start_together_in_a_fresh_folder_lose_no_trace_and_no_model(
+    tmp_path: os.PathLike[str],
+) -> None:
+    root = os.path.join(str(tmp_path), "mlruns")
+    with Children("fork") as children:
+        barrier = children.context.Barrier(WRITERS)
+        for writer in range(WRITERS):
+            children.start(begin, root, writer, barrier)
+    store = open_store(root)
+    each = ["%d-%d" % (writer, number) for writer in range(WRITERS) for number in range(EACH)]
+    assert sorted(info.trace_id for info in store.search_traces(["0"])[0]) == ["tr-" + one for one in each]
+    assert sorted(model.name for model in store.search_logged_models(["0"])) == ["m-" + one for one in each]
 
 
 def start_one(root: str, writer: int) -> None:

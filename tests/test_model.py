@@ -139,10 +139,8 @@ def predict(before: Optional[Seen], call: Call) -> Optional[Seen]:
         kept = {key: [one for one in points if one[0] <= argument] for key, points in before.histories.items()}
         histories = {key: points for key, points in kept.items() if points}
         return before._replace(metrics={key: points[-1][1] for key, points in histories.items()}, histories=histories)
-    if kind == "text":
-        return _with_artifacts(before, "", dict([argument]))
-    if kind == "folder":
-        return _with_artifacts(before, *argument)
+    if kind in ("text", "folder"):
+        return _with_artifacts(before, *(("", dict([argument])) if kind == "text" else argument))
     statuses = {"end": argument, "start": "RUNNING", "flush": before.status}
     return before._replace(status=statuses[kind])
 

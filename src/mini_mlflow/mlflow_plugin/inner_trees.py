@@ -1,9 +1,10 @@
 """The logged models and the traces of a tree: runs of two trees of their own inside it.
 
 A logged model, or a trace, is one run of such a tree, under the experiment that it belongs to: its tags and params
-are those of the run, and what else MLflow knows of it stands in one tag, its record. It ends as soon as it is made,
-so it lists and searches from one small file, and is amended later: by any number of threads and processes, each
-change whole or not at all.
+are those of the run, and what else MLflow knows of it stands in one tag, its record. A trace ends as soon as it is
+made, and a model when it is finalized: from then on it lists and searches from one small file, and is amended, by any
+number of threads and processes, each change whole or not at all. A run that has ended is amended at the cost of a sync
+of each of its documents; so where a change is one of many (the metrics of a model) it goes on, and stays open.
 
 The commit that brings the record is what makes it: a run without one, which a kill may leave, is none, and whoever
 makes one of that id again moves in. Deleted ones lie in the inner tree's own trash.
@@ -14,7 +15,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterable, Iterator, List, Optional
 
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id, quote_key, unquote_name
-from mini_mlflow.disk.layout import RunPaths, inner_trees
+from mini_mlflow.disk.layout import TAGS, RunPaths, inner_trees
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FINISHED, DeletedRun, RunAddress, Settings
 from mini_mlflow.errors import (
@@ -33,6 +34,7 @@ from mini_mlflow.reading.search import iter_runs
 from mini_mlflow.reading.trash import find_deleted, has_lain, list_deleted
 from mini_mlflow.writing import lifecycle, trash
 from mini_mlflow.writing.amending import amend_at
+from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.operations import Submission
 from mini_mlflow.writing.run_state import not_found
 from mini_mlflow.writing.start_request import StartRequest
@@ -87,21 +89,47 @@ class InnerTree:
                 yield run
 
     def create(self, address: RunAddress, request: StartRequest, decide: Decide) -> None:
-        """It stands, with what ``decide`` made of what stood there (an empty view, or one of that id), whole.
+        """It stands, open, with what ``decide`` made of what stood there (an empty view, or one of that id), whole.
 
         Raises:
             RunDeletedError: one of that id lies in the trash.
             LockTimeout, OSError: nothing that shows was stored, or what stood there is as it was.
         """
-        run = lifecycle.start(address, request._replace(take_ownership=False, end_at_exit=False), self._settings)
+        run = self._start(address, request)
         self._amend(address, lambda: decide(read_run(run.paths)))
-        if not run.ended:
-            try:
+
+    def end(self, address: RunAddress) -> None:
+        """It lists and searches from one file, if that can be had; what is stored of it is stored either way."""
+        try:
+            run = self._start(address, StartRequest(create=False))
+            if not run.ended:
                 lifecycle.end(run, FINISHED)
-            except (RunEndedError, OSError):
-                # Somebody who made one of that id at once was faster; or the disk refuses, and what is stored, which is
-                # all of it, takes longer to read.
-                pass
+        except (RunNotFoundError, RunEndedError, OSError):
+            # Somebody else was faster, or the disk refuses, which costs time alone.
+            pass
+
+    def _start(self, address: RunAddress, request: StartRequest) -> OpenRun:
+        return lifecycle.start(address, request._replace(take_ownership=False, end_at_exit=False), self._settings)
+
+    def add(self, item_id: str, submission: Submission) -> bool:
+        """What is submitted, which does not depend on what stands, is stored too. False if there is no such one.
+
+        One that has ended goes on: whoever adds once adds again.
+        """
+        address = self.find(item_id)
+        if address is None:
+            return False
+        paths = RunPaths.of(address)
+        # Not read as a whole unless a kill has left the record in the log: it may have thousands of tags.
+        if not exists(paths.document(TAGS, self._record)) and self.read(address) is None:
+            return False
+        try:
+            if exists(paths.snapshot):
+                self._start(address, StartRequest(create=False, resume=True))
+            amend_at(address, self._settings, submission)
+        except (RunNotFoundError, RunDeletedError):
+            return False
+        return True
 
     def change(self, item_id: str, decide: Decide) -> Optional[RunAddress]:
         """What ``decide`` made of it is stored, whole. None if there is no such one, and nothing was stored."""

@@ -88,7 +88,7 @@ class LoggedModelMethods(StoreContract):
             view = models.read(address, deleted=True)
             if view is not None:
                 return to_model(address, view, iso_to_ms(deleted.deleted_at))
-        raise _not_found(model_id)
+        raise model_not_found(model_id)
 
     @told_as_mlflow
     def finalize_logged_model(self, model_id: str, status: LoggedModelStatus) -> LoggedModel:
@@ -101,7 +101,9 @@ class LoggedModelMethods(StoreContract):
             changed = record._replace(status=LoggedModelStatus(status).to_int(), last_updated_timestamp=now_ms())
             return batch_submission(tags=dict([dump_model(changed)]))
 
-        self._change_model(model_id, decide)
+        address = self._change_model(model_id, decide)
+        if LoggedModelStatus.is_finalized(status):
+            self._models.end(address)
         return self.get_logged_model(model_id)
 
     @told_as_mlflow
@@ -143,9 +145,11 @@ class LoggedModelMethods(StoreContract):
 
         self._change_model(model_id, decide)
 
-    def _change_model(self, model_id: str, decide: Any) -> None:
-        if self._models.change(model_id, decide) is None:
-            raise _not_found(model_id)
+    def _change_model(self, model_id: str, decide: Any) -> RunAddress:
+        address = self._models.change(model_id, decide)
+        if address is None:
+            raise model_not_found(model_id)
+        return address
 
     # -- deleting ----------------------------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class LoggedModelMethods(StoreContract):
         models = self._models
         address = models.find(model_id)
         if address is None or models.read(address) is None or not models.delete(address):
-            raise _not_found(model_id)
+            raise model_not_found(model_id)
 
     @told_as_mlflow
     def _get_deleted_logged_models(self, older_than: int = 0) -> List[str]:
@@ -169,7 +173,7 @@ class LoggedModelMethods(StoreContract):
             models.delete(address)
         deleted = models.find_deleted(model_id)
         if deleted is None:
-            raise _not_found(model_id)
+            raise model_not_found(model_id)
         models.remove([deleted])
 
 
@@ -233,7 +237,7 @@ def check_is_no_record(key: str) -> None:
         raise MlflowException.invalid_parameter_value("A tag key cannot begin as the store's own do: %r" % key)
 
 
-def _not_found(model_id: str) -> MlflowException:
+def model_not_found(model_id: str) -> MlflowException:
     return MlflowException("Model '%s' not found" % model_id, RESOURCE_DOES_NOT_EXIST)
 
 

@@ -12,9 +12,9 @@ from typing import Any, Dict, List, Sequence
 from mlflow.entities import LoggedModelOutput, Metric
 
 from mini_mlflow.formats.mlflow_records import ModelMetric, ModelOutput, dump_metric, dump_output
-from mini_mlflow.mlflow_plugin.logged_models import LoggedModelMethods
+from mini_mlflow.mlflow_plugin.logged_models import LoggedModelMethods, model_not_found
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
-from mini_mlflow.writing.operations import Submission, batch_submission
+from mini_mlflow.writing.operations import batch_submission
 
 
 class RunModelMethods(LoggedModelMethods):
@@ -45,9 +45,6 @@ class RunModelMethods(LoggedModelMethods):
             )
             records.setdefault(str(metric.model_id), {}).update([dump_metric(point)])
         for model_id, told in records.items():
-            self._change_model(model_id, lambda view, told=told: _only_new(view, told))
-
-
-def _only_new(view: Any, records: Dict[str, Any]) -> Submission:
-    # A record says all there is of a point: written twice it would only cost.
-    return batch_submission(tags={key: value for key, value in records.items() if key not in view.tags})
+            # The same point again is the same tag with the same value.
+            if not self._models.add(model_id, batch_submission(tags=told)):
+                raise model_not_found(model_id)

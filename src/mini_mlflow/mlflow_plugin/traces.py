@@ -91,6 +91,7 @@ class TraceMethods(StoreContract):
             # One that is being deleted lies in the trash for a moment, or for good if that was killed.
             traces.remove([one for one in traces.list_deleted() if one.run_id == address.run_id])
             traces.create(address, request, decide)
+        traces.end(address)
         return address
 
     @told_as_mlflow
