@@ -28,7 +28,12 @@ LAYERS: List[Tuple[str, ...]] = [
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 #: The only modules, or packages with all of theirs, that import a package from outside the standard library.
-OUTSIDE = {"filelock": "disk.locks", "yaml": "formats.documents", "pyarrow": "cli.parquet", "mlflow": "mlflow_plugin"}
+OUTSIDE = {
+    "filelock": ["disk.locks"],
+    "yaml": ["formats.documents"],
+    "pyarrow": ["cli.parquet"],
+    "mlflow": ["mlflow_plugin", "exchange.mlflow_server"],
+}
 #: The modules that change the file system: small files whole; copies of any size; what Python has no name for.
 WRITERS = frozenset(["disk.atomic", "disk.copying", "disk.linux"])
 #: What changes the file system through the writer's ``os``, so that faults strike there too.
@@ -95,7 +100,7 @@ def find_outside_imports(sources: Sources) -> List[str]:
         "%s imports %s" % (module, name)
         for module, source in sources.items()
         for name in imported(source)
-        if not (module + ".").startswith(OUTSIDE.get(name.partition(".")[0], module) + ".")
+        if not any((module + ".").startswith(home + ".") for home in OUTSIDE.get(name.partition(".")[0], [module]))
     ]
 
 

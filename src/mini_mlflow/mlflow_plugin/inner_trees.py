@@ -12,6 +12,7 @@ makes one of that id again moves in. Deleted ones lie in the inner tree's own tr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Iterable, Iterator, List, Optional
 
 from mini_mlflow.disk.keys import check_experiment_id, check_run_id, quote_key, unquote_name
@@ -137,10 +138,13 @@ class InnerTree:
         if address is None:
             return None
         try:
-            self._amend(address, functools.partial(self._decide, address, decide))
+            self._amend(address, partial(self._decide, address, decide))
         except (RunNotFoundError, RunDeletedError):
             return None
         return address
+
+    def _decide(self, address: RunAddress, decide: Decide) -> Submission:
+        return decide(self._require(address))
 
     def _require(self, address: RunAddress) -> RunView:
         view = self.read(address)
