@@ -58,7 +58,7 @@ SAME_AS = {
 #: Functions of the lifecycle that only a failure, an exit or an exception leads to; each has tests of its own.
 ON_THE_SIDE = {"_take_back_end", "_undo_creation", "_already_ended", "end_left_open"}
 ON_THE_SIDE |= {"_exists", "_not_in_trash"}
-#: A run that its maker could not complete; test_run.py has it.
+#: A run that its maker could not complete; test_mlflow_run_records.py has it.
 ON_THE_SIDE |= {"take_back", "_take_back"}
 #: Steps that no operation takes while all goes well: the failing steps before them lead there.
 AFTER_A_FAILURE = {("_discard", "close"), ("_discard", "unlink")}

@@ -24,10 +24,7 @@ from mini_mlflow import (
     RunNotFoundError,
     UnfinishedRunWarning,
 )
-from mini_mlflow.disk.layout import RunPaths
-from mini_mlflow.entities import RunAddress, Settings
-from mini_mlflow.writing import lifecycle, origin
-from mini_mlflow.writing.start_request import StartRequest
+from mini_mlflow.writing import origin
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
@@ -120,10 +117,7 @@ def test_script_is_recorded_without_its_arguments(tmp_path: Path) -> None:
 
 #: Starts a run; git gets all the time it needs, since the machine that tests run on may be slow.
 PATIENT = """
-from mini_mlflow.disk.layout import RunPaths
-from mini_mlflow.entities import RunAddress, Settings
-from mini_mlflow.writing import lifecycle, origin
-from mini_mlflow.writing.start_request import StartRequest
+from mini_mlflow.writing import origin
 origin._GIT_LIMIT_S = 60.0
 import sys, mini_mlflow
 mini_mlflow.set_runs_dir(sys.argv[1])
@@ -598,16 +592,3 @@ def test_repr_names_the_run(runs_dir: str) -> None:
     """The repr says which run it is and how it stands."""
     run = Run("r", 3, "baseline", runs_dir=runs_dir)
     assert repr(run) == "Run(run_id='r', experiment_id=3, name='baseline', status='RUNNING')"
-
-
-def test_run_that_its_maker_takes_back_is_nowhere_and_its_id_is_free(runs_dir: str) -> None:
-    """A layer above makes a run and its first values in two steps; if the second fails, there is none."""
-    address = RunAddress(runs_dir, 0, "r")
-    run = lifecycle.start(address, StartRequest(), Settings())
-    lifecycle.take_back(run)
-    assert not os.path.lexists(RunPaths.of(address).folder)
-    tracker = ExperimentTracker(runs_dir=runs_dir)
-    assert tracker.list_runs() == [] == tracker.list_deleted_runs()
-    with tracker.start_run(run_id="r") as again:
-        again.log_metric("loss", 1.0)
-    assert history(again, "loss") == [(0, 1.0)]
