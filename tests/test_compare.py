@@ -22,7 +22,7 @@ from mini_mlflow import (
 )
 from mini_mlflow.reading import comparing
 from mini_mlflow.reading.comparing import find_parting
-from mini_mlflow.writing import lifecycle
+from mini_mlflow.writing import start_request
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_what_differs_stands_apart_from_what_is_equal(tracker: ExperimentTracker
             {"user": "ann", "host": "b", "pid": 2, "python": "3.11", "script": "/x/train.py", "git_commit": "2" * 40},
         ]
     )
-    monkeypatch.setattr(lifecycle, "collect_origin", lambda: next(origins))
+    monkeypatch.setattr(start_request, "collect_origin", lambda: next(origins))
     make(tracker, "one", [1.0], lr=0.1, opt="adam", layers=[1, math.nan])
     make(tracker, "two", [1.0], lr=0.2, opt="adam", layers=[1, math.nan], extra=None, more=5)
     found = tracker.compare(["two", "one"])
