@@ -36,11 +36,15 @@ class SimulatedProcess:
     def running(self) -> Iterator[None]:
         """Within the block, the engine is this process's."""
         collect: Any = origin.collect_origin
+
+        def collect_here() -> Dict[str, Any]:
+            return dict(collect(), pid=self.pid)
+
         settings = [
             (open_runs, "_open", self._open),
             (open_runs, "_owned", self._owned),
-            (lifecycle, "collect_origin", lambda: dict(collect(), pid=self.pid)),
-            (start_request, "collect_origin", lambda: dict(collect(), pid=self.pid)),
+            (lifecycle, "collect_origin", collect_here),
+            (start_request, "collect_origin", collect_here),
             # Its runs are not this interpreter's to end.
             (lifecycle, "call_at_exit", lambda function: None),
         ]
