@@ -702,6 +702,13 @@ def _annotate(root: str, run: Optional[Run]) -> Run:
     return _NotOpen()  # type: ignore[return-value]
 
 
+def _annotate_known(root: str, run: Optional[Run]) -> Run:
+    """No document is made by it, so that the names of all tell nothing of it."""
+    known = batch_submission(params={"lr": 0.2, "layers": []}, tags={"kind": "new"})
+    amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), known)
+    return _NotOpen()  # type: ignore[return-value]
+
+
 def _rename(root: str, run: Optional[Run]) -> Run:
     ExperimentTracker(runs_dir=root).rename_run(RUN_ID, "renamed")
     return run or _NotOpen()  # type: ignore[return-value]
@@ -800,6 +807,7 @@ OPERATIONS = [
     Operation("annotate, never", _ended, _annotate, refresh=False, fsync="never"),
     Operation("annotate after a killed end", _killed_while_ending, _annotate, refresh=False),
     Operation("annotate without a snapshot", _without_snapshot, _annotate, refresh=False),
+    Operation("annotate by known keys, without a snapshot", _without_snapshot, _annotate_known, refresh=False),
     Operation("annotate beside a former owner", _ended_behind_its_owner, _annotate, refresh=False),
     Operation("annotate by a new name", _ended, _rename, refresh=False),
     Operation("annotate by a tag", _ended, _with_tracker(lambda tracker: tracker.set_tag(RUN_ID, "kind", [1])), False),
