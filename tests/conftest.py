@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Dict, Iterator, List
@@ -93,6 +94,7 @@ def isolated(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> Iter
         patch.setattr(fluent, "_fsync", None)
         patch.setattr(fluent, "_experiments", {})
         yield
+        gc.enable()
         damaged = request.node.get_closest_marker("damaged_tree") is not None
         _close_runs(give_up=damaged)
         left = [rule for marker in request.node.iter_markers("leaves") for rule in marker.args]

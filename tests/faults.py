@@ -8,6 +8,7 @@ proxy counts but does not carry out is fsync: no test here cuts the power, and a
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -171,6 +172,7 @@ class FaultyOs:
             yield self
         finally:
             self._fault = None
+            gc.enable()
 
 
 class _FaultyLinux:
@@ -446,20 +448,18 @@ class Operation(NamedTuple):
     def writes_to_live_run(self) -> bool:
         """Whether the run is open in this process before it acts."""
         first = self.name.partition(" ")[0].rstrip(",")
-        without = (
-            "create",
-            "resume",
-            "attach",
-            "delete",
-            "restore",
-            "gc",
-            "new",
-            "repair",
-            "rename",
-            "untag",
-            "annotate",
-        )
+        without = "create resume attach delete restore gc new repair rename untag annotate".split()
         return first not in without and not self.name.startswith("tag ")
+
+
+def uncollected(prepare: Callable[[str, ExitStack], Optional[Run]]) -> Callable[[str, ExitStack], Optional[Run]]:
+    """The same, and what it has dropped stays until `FaultyOs.armed` is over."""
+
+    def prepare_uncollected(root: str, stack: ExitStack) -> Optional[Run]:
+        gc.disable()
+        return prepare(root, stack)
+
+    return prepare_uncollected
 
 
 def name_operation(operation: Operation) -> str:
@@ -840,3 +840,6 @@ OPERATIONS = [
     Operation("artifacts", _beside_source, _log_source("", "model"), fsync="never"),
     Operation("artifacts merged", _with_artifacts, _log_source("", "model")),
 ]
+# Who opens a run that this process has open no more takes one more step, and whether a run that was dropped is still
+# open is the collector's to say: between a preparation and the end of what is done then, it must not run.
+OPERATIONS = [one._replace(prepare=uncollected(one.prepare)) for one in OPERATIONS]
