@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -26,6 +26,7 @@ from concurrency import Children, run_python, run_together  # noqa: E402
 from mini_mlflow import ExperimentTracker, Run  # noqa: E402
 from mini_mlflow.mlflow_plugin import open_store, run_cache, run_handles  # noqa: E402
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, root_of  # noqa: E402
+from mini_mlflow.mlflow_plugin.rendering import MADE_BY, to_status  # noqa: E402
 from mlflow_processes import install, started_server  # noqa: E402
 
 pytestmark = [
@@ -259,6 +260,20 @@ def test_open_runs_are_bounded(store: Any, monkeypatch: pytest.MonkeyPatch) -> N
         store.log_metric(run_id, Metric("m", 1.0, NOW_MS, 0))
         store.update_run_info(run_id, RunStatus.FINISHED, NOW_MS, None)
     assert {run.info.status for run in store.search_runs(["0"], "metrics.m = 1", 1)} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("status", "made_by", "shown"),
+    [
+        ("CRASHED", "mlflow", "RUNNING"),
+        ("CRASHED", None, "FAILED"),
+        ("UNKNOWN", None, "RUNNING"),
+        ("KILLED", None, "KILLED"),
+    ],
+)
+def test_status_of_a_run_that_nobody_ended(status: str, made_by: Optional[str], shown: str) -> None:
+    """A dead owner has failed, one that cannot be seen may be alive; MLflow's own runs wait for somebody to end them."""
+    assert to_status({"status": status, MADE_BY: made_by}) == shown
 
 
 def _log_until_killed(root: str, run_id: str, acknowledged: int) -> None:

@@ -62,10 +62,15 @@ def to_text(value: Any) -> str:
 
 
 def to_status(metadata: Mapping[str, Any]) -> str:
-    """The status as MLflow means it, which knows no crash: there a run is open until somebody ends it."""
+    """The status as MLflow means it, which knows no crash: there a run is open until somebody ends it.
+
+    One that was made without MLflow, and whose owner is known to be dead, has failed: nobody will tell MLflow so.
+    """
     status = metadata.get("status")
-    if status in (CRASHED, UNKNOWN):
+    if status == CRASHED:
         status = RUNNING if metadata.get(MADE_BY) == MLFLOW else FAILED
+    if status == UNKNOWN:
+        status = RUNNING
     if status == RUNNING:
         return str(metadata.get(MLFLOW_STATUS) or RUNNING)
     return str(status) if status in END_STATUSES else FAILED
