@@ -272,7 +272,7 @@ def test_open_runs_are_bounded(store: Any, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_status_of_a_run_that_nobody_ended(status: str, made_by: Optional[str], shown: str) -> None:
-    """A dead owner has failed, one that cannot be seen may be alive; MLflow's own runs wait for somebody to end them."""
+    """A dead owner has failed, one that cannot be seen may live; MLflow's own runs wait for somebody to end them."""
     assert to_status({"status": status, MADE_BY: made_by}) == shown
 
 
