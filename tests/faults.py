@@ -808,7 +808,6 @@ OPERATIONS = [
     Operation("annotate after a killed end", _killed_while_ending, _annotate, refresh=False),
     Operation("annotate without a snapshot", _without_snapshot, _annotate, refresh=False),
     Operation("annotate by known keys, without a snapshot", _without_snapshot, _annotate_known, refresh=False),
-    Operation("annotate beside a former owner", _ended_behind_its_owner, _annotate, refresh=False),
     Operation("annotate by a new name", _ended, _rename, refresh=False),
     Operation("annotate by a tag", _ended, _with_tracker(lambda tracker: tracker.set_tag(RUN_ID, "kind", [1])), False),
     Operation("annotate by no tag", _ended, _with_tracker(lambda tracker: tracker.delete_tag(RUN_ID, "kind")), False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from typing import Any, Collection, Dict, Iterator, List, Optional
 
@@ -103,6 +102,8 @@ def settle_named(target: Target, name: Optional[str], standing: Dict[str, Standi
 
 def name_run(*parts: str) -> str:
     """A run id that is the same for the same parts, and else another."""
+    import hashlib
+
     return hashlib.md5("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,7 +10,6 @@ any more. An infinity becomes the largest number of its sign, as the server itse
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 import re
@@ -124,6 +123,8 @@ def _to_taken(key: str) -> str:
 
 
 def _short_hash(text: str) -> str:
+    import hashlib
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 

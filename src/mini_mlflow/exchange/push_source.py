@@ -10,7 +10,6 @@ import os
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import Point, RunAddress
@@ -133,6 +132,8 @@ def local_folder(location: str) -> Optional[str]:
     """The folder that a location of artifacts means, an absolute path or a ``file:`` URI; None for any other."""
     told = urlsplit(location)
     if told.scheme == "file" and told.netloc in ("", "localhost"):
+        from urllib.request import url2pathname
+
         return url2pathname(told.path)
     return location if os.path.isabs(location) else None
 

@@ -18,7 +18,6 @@ cannot be written, nothing is remembered and nobody excluded.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -44,6 +43,8 @@ def name_target(to: str) -> str:
     """A server's address as a file name: what a person knows it by, and a hash; without a password that it holds."""
     plain = hide_password(to).rstrip("/")
     shown = _NOT_PLAIN.sub("-", plain.partition("://")[2] or plain).strip("-.")[:60]
+    import hashlib
+
     return "%s-%s" % (shown, hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:8])
 
 

@@ -111,8 +111,8 @@ class SeenPoints:
         import sqlite3
 
         # Not ON CONFLICT DO UPDATE, which SQLite has since 3.24 and Python 3.7 need not have.
-        line = "INSERT OR REPLACE INTO seen VALUES (?1, ?2 + coalesce((SELECT count FROM seen WHERE point = ?1), 0))"
+        line = "INSERT OR REPLACE INTO seen VALUES (?, ? + coalesce((SELECT count FROM seen WHERE point = ?), 0))"
         try:
-            self._table.executemany(line, counts)
+            self._table.executemany(line, ((point, count, point) for point, count in counts))
         except sqlite3.OperationalError as error:
             raise OSError(errno.ENOSPC, "comparing the points of a long metric: %s" % error) from error
