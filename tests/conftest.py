@@ -29,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of enumerations, run every Nth variant only; which ones differs from one Python version to the next",
     )
     parser.addoption(
+        "--share",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of the tests, run every Nth only; which ones differs from one Python version to the next",
+    )
+    parser.addoption(
         "--model-examples",
         type=int,
         metavar="N",
@@ -42,15 +49,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item
         for item in items:
             if item.get_closest_marker("mlflow_long") is not None:
                 item.add_marker(pytest.mark.skip(reason="starts servers of MLflow's: --mlflow-long"))
-    one_in = config.getoption("--one-in")
-    if one_in <= 1:
+    one_in, share = config.getoption("--one-in"), config.getoption("--share")
+    if one_in <= 1 and share <= 1:
         return
     variants: Dict[str, List[pytest.Item]] = {}
     for item in items:
         variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
     # Several Pythons in a row run all of them between them.
-    first = sys.version_info[1] % one_in
-    kept = {id(item) for family in variants.values() for item in _thin(family, one_in, first)}
+    minor = sys.version_info[1]
+    # Of two neighbours each has one half, and so have those with one in between.
+    families = list(variants.values())[(minor + minor // 2) % share :: share]
+    kept = {id(item) for family in families for item in _thin(family, one_in, minor % one_in)}
     config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
     items[:] = [item for item in items if id(item) in kept]
 

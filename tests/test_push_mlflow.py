@@ -240,7 +240,7 @@ def test_dropped_connection_is_made_good_by_the_next_push(
     real: Server, client: Any, runs_dir: str, name: str, answered: bool, request: Any
 ) -> None:
     """At a sample of the requests, or with --mlflow-long at each: every run and point is there once."""
-    step = 1 if request.config.getoption("--mlflow-long") else 6
+    step = 1 if request.config.getoption("--mlflow-long") else 17
     with Proxy(real.url).running() as proxy:
         make_tree(runs_dir, name)
         push(proxy.url, runs_dir)
@@ -260,7 +260,7 @@ def test_killed_push_is_completed_by_the_next(
     real: Server, client: Any, runs_dir: str, name: str, answered: bool, request: Any
 ) -> None:
     """kill -9 when a request has come to the proxy, or has been answered to it; sampled as above."""
-    step = 1 if request.config.getoption("--mlflow-long") else 7
+    step = 1 if request.config.getoption("--mlflow-long") else 19
     with Proxy(real.url).running() as proxy:
         make_tree(runs_dir, name)
         push(proxy.url, runs_dir)
