@@ -235,6 +235,7 @@ def push_cut(proxy: Proxy, runs_dir: str, number: int, answered: bool) -> None:
     proxy.begin(lambda at, done: False)
 
 
+@pytest.mark.mlflow_long
 @pytest.mark.parametrize("answered", [False, True], ids=["request lost", "answer lost"])
 def test_dropped_connection_is_made_good_by_the_next_push(
     real: Server, client: Any, runs_dir: str, name: str, answered: bool, request: Any
@@ -255,6 +256,7 @@ def test_dropped_connection_is_made_good_by_the_next_push(
             assert without_ids(read(client, other)) == whole, "cut at request %d of %d" % (number, requests)
 
 
+@pytest.mark.mlflow_long
 @pytest.mark.parametrize("answered", [False, True], ids=["before", "behind"])
 def test_killed_push_is_completed_by_the_next(
     real: Server, client: Any, runs_dir: str, name: str, answered: bool, request: Any
