@@ -107,12 +107,12 @@ def test_artifacts_stand_in_the_tree_unless_a_place_was_asked_for(runs_dir: str)
     """A server's proxy is none; a place that was asked for is written down, for those who open the tree without it."""
     for untold in (None, "mlflow-artifacts:/", "./mlruns"):
         assert asked_artifact_root(untold) is None
-    bucket = open_store(runs_dir, "s3://bucket/root")
+    bucket = open_store(runs_dir, "s3://bucket/kept")
     run = bucket.create_run(bucket.create_experiment("far"), "me", NOW_MS, [], "x")
-    assert run.info.artifact_uri == "s3://bucket/root/1/%s/artifacts" % run.info.run_id
+    assert run.info.artifact_uri == "s3://bucket/kept/1/%s/artifacts" % run.info.run_id
     plain = open_store(runs_dir)
     assert plain.get_run(run.info.run_id).info.artifact_uri == run.info.artifact_uri
-    assert plain.get_experiment("1").artifact_location == "s3://bucket/root/1"
+    assert plain.get_experiment("1").artifact_location == "s3://bucket/kept/1"
     here = plain.get_run(start(plain)).info
     assert here.artifact_uri == "file://%s/0/%s/artifacts" % (runs_dir, here.run_id)
 
