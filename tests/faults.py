@@ -529,6 +529,25 @@ def _ended(root: str, stack: ExitStack) -> None:
     run.end()
 
 
+def _ended_about_to_seal(root: str, stack: ExitStack) -> None:
+    _about_to_seal(root, stack).end()
+
+
+def _killed_while_changing(root: str, stack: ExitStack) -> None:
+    """Of a change after the end, the documents that come first stand, and the snapshot does not."""
+    _ended(root, stack)
+    before = {name: os.path.join(root, "0", RUN_ID, name) for name in ("snapshot.json", "meta.yaml")}
+    contents = {}
+    for path in before.values():
+        with open(path, "rb") as file:
+            contents[path] = file.read()
+    cut_short = batch_submission([("loss", 9.0, None, 1), ("single", 9.0, None, 1)], deleted_tags=["kind"])
+    amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), cut_short)
+    for path, data in contents.items():
+        with open(path, "wb") as file:
+            file.write(data)
+
+
 def _killed_while_ending(root: str, stack: ExitStack) -> None:
     """The snapshot stands, ``meta.yaml`` does not say so yet."""
     run = _filled(root, stack)
@@ -806,6 +825,9 @@ OPERATIONS = [
     Operation("annotate, always", _ended, _annotate, refresh=False, fsync="always"),
     Operation("annotate, never", _ended, _annotate, refresh=False, fsync="never"),
     Operation("annotate after a killed end", _killed_while_ending, _annotate, refresh=False),
+    Operation("annotate what is sealed by it", _ended_about_to_seal, _annotate, refresh=False),
+    Operation("annotate after a killed change", _killed_while_changing, _annotate, refresh=False),
+    Operation("resume after a killed change", _killed_while_changing, lambda root, run: open_run(root), refresh=False),
     Operation("annotate without a snapshot", _without_snapshot, _annotate, refresh=False),
     Operation("annotate by known keys, without a snapshot", _without_snapshot, _annotate_known, refresh=False),
     Operation("annotate by a new name", _ended, _rename, refresh=False),

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -21,6 +22,7 @@ from faults import (
     Operation,
     call_before,
     fail,
+    install,
     kill,
     list_temporaries,
     read_stored,
@@ -37,10 +39,13 @@ from mini_mlflow import (
     TagNotFoundError,
     TreeBusyError,
 )
+from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.entities import RunAddress, Settings
+from mini_mlflow.reading.history_pieces import iter_history
+from mini_mlflow.reading.metric_history import read_history
 from mini_mlflow.upkeep import verify
-from mini_mlflow.writing.amending import amend, amend_at
-from mini_mlflow.writing.operations import batch_submission
+from mini_mlflow.writing.amending import Current, amend, amend_at
+from mini_mlflow.writing.operations import Submission, batch_submission
 
 NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 FIRST_TREE = Path(__file__).resolve().parent / "data" / "tree_0_1_0"
@@ -270,6 +275,123 @@ def test_processes_and_threads_that_amend_an_ended_run_at_once_lose_nothing(runs
     assert tracker.get_run("r")["metadata"]["status"] == "FINISHED"
 
 
+# -- what it costs -------------------------------------------------------------------------------------------------
+
+CHANGES: Dict[str, Dict[str, Any]] = {
+    "a tag": {"tags": {"stage": "final"}},
+    "many tags and params": {"tags": {"t%d" % n: n for n in range(9)}, "params": {"p%d" % n: n for n in range(9)}},
+    "first points": {"points": [("m%d" % n, 1.0, n, n) for n in range(9)]},
+    "a name": {},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_of_an_ended_run_takes_two_syncs_however_much_it_changes(
+    change: str, runs_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a sync takes milliseconds, one of each document and of each folder would be most of a second."""
+    tracker = ended(runs_dir)
+    disk = install(monkeypatch)
+    with disk.armed(lambda step: step.carry_out(), MOST_STEPS):
+        annotate(runs_dir, {"name": "new"}, **CHANGES[change])
+    assert disk.steps.count("fsync") == 2
+    assert tracker.get_run("r")["metadata"]["name"] == "new"
+
+
+def test_points_and_deletions_take_a_sync_each_and_one_a_folder_more(
+    runs_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the snapshot does not hold whole is on the medium before it stands."""
+    tracker = ended(runs_dir)
+    disk = install(monkeypatch)
+    with disk.armed(lambda step: step.carry_out(), MOST_STEPS):
+        annotate(runs_dir, points=[("loss", 9.0, None, 5), ("loss", 8.0, None, 6)], deleted_tags=["kind", "stage"])
+    assert disk.steps.count("fsync") == 2 + (1 + 1) + (2 + 1)
+    assert tracker.get_run("r")["tags"] == {}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_file_system_without_links_takes_the_same(change: str, runs_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = ended(runs_dir)
+    disk = install(monkeypatch)
+
+    def refuse_links(step: Any) -> Any:
+        if step.name == "link":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return step.carry_out()
+
+    with disk.armed(refuse_links, lasting=True):
+        annotate(runs_dir, {"name": "new"}, **CHANGES[change])
+    assert tracker.get_run("r")["metadata"]["name"] == "new"
+    assert files_of_run(runs_dir) == ["meta.yaml", "metrics", "params", "snapshot.json", "tags"]
+
+
+@NEEDS_FORK
+def test_points_of_a_change_that_was_cut_short_show_nowhere_and_do_not_come_back(folder: str) -> None:
+    """Its documents stand already, and its snapshot does not: all readers of points go by that one."""
+    operation = annotation("annotate after a killed change")
+    root = ended_for(operation, os.path.join(folder, "tree"))
+    stored, paths = read_stored(root), RunPaths.of(RunAddress(root, 0, RUN_ID))
+    assert stored is not None
+    for key, count in (("loss", len(stored.histories["loss"])), ("single", 1)):
+        assert json.loads(Path(paths.document("metrics", key)).read_text().split("\n")[0] + "]}")["count"] == count + 1
+        assert [len(read_history(paths, key).stored), sum(map(len, iter_history(paths, key)))] == [count, count]
+    assert {finding.severity for finding in verify(root)} == {"leftover"}
+    amend_at(RunAddress(root, 0, RUN_ID), Settings(), meta={"name": "new"})
+    assert list(verify(root)) == []
+    assert read_stored(root) == stored._replace(name="new")
+
+
+# -- made from what stands -----------------------------------------------------------------------------------------
+
+
+def append_to_tag(runs_dir: str, mine: str) -> None:
+    def append(current: Current, text: str) -> Submission:
+        known = current.tags(["list", "none"]).get("list", [])
+        return batch_submission(tags={"list": [*known, text]})
+
+    for number in range(30):
+        text = "%s%d" % (mine, number)
+        amend_at(address(runs_dir), Settings("never"), compute=partial(append, text=text))
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_what_two_processes_append_to_one_tag_at_once_is_all_kept(runs_dir: str, state: str) -> None:
+    tracker = ended(runs_dir)
+    if state == "open":
+        tracker.start_run(run_id="r")
+    with Children() as children:
+        children.start(append_to_tag, runs_dir, "a")
+        children.start(append_to_tag, runs_dir, "b")
+    found = tracker.get_run("r")["tags"]["list"]
+    assert sorted(found) == sorted("%s%d" % (mine, number) for mine in "ab" for number in range(30))
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_nobody_changes_a_tag_between_its_reading_and_its_setting(runs_dir: str, state: str) -> None:
+    tracker = ended(runs_dir)
+    if state == "open":
+        tracker.start_run(run_id="r")
+    told: List[str] = []
+
+    def append(current: Current) -> Submission:
+        assert (current.tags(["stage", "none"]), current.params(["lr"])) == ({"stage": "draft"}, {"lr": 0.1})
+        told.append(run_python(HASTY, runs_dir, check=False).stderr)
+        return batch_submission(tags={"stage": current.tags(["stage"])["stage"] + " 2"})
+
+    amend_at(address(runs_dir), Settings(), compute=append)
+    assert ["LockTimeout" in text for text in told] == [True]
+    before = tracker.get_run("r")
+    assert before["tags"]["stage"] == "draft 2"
+
+    def refuse(current: Current) -> Submission:
+        raise NotAllowed
+
+    with pytest.raises(NotAllowed):
+        amend_at(address(runs_dir), Settings(), meta={"name": "new"}, compute=refuse)
+    assert tracker.get_run("r") == before
+
+
 # -- kills, failures and handlers in the middle of it --------------------------------------------------------------
 
 
@@ -284,12 +406,13 @@ def test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_ki
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has the run open and made its last commit; the first value of a key would need none."""
-    operation = annotation()
+    operation = annotation("annotate what is sealed by it")
     disk = set_up(operation, monkeypatch)
     for at in range(1, MOST_STEPS, 2):
         root = os.path.join(folder, str(at))
         run = Run(RUN_ID, runs_dir=root)
-        run.log_metrics({"loss": 1.0, "acc": 1.0})
+        for value in range(4):
+            run.log_metrics({"loss": float(value), "acc": 1.0})
         run.set_tag("kind", "old")
         assert in_child(lambda root=root: ExperimentTracker(runs_dir=root).start_run(run_id=RUN_ID).end()) == 0
 
@@ -309,9 +432,12 @@ def test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_ki
 
 @NEEDS_FORK
 @pytest.mark.long
-def test_disk_that_fails_for_good_leaves_before_or_after(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["annotate", "annotate what is sealed by it"])
+def test_disk_that_fails_for_good_leaves_before_or_after(
+    name: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From some step on each is refused, those that would undo what was done too; what is read is right even so."""
-    operation = annotation()
+    operation = annotation(name)
     disk = set_up(operation, monkeypatch)
     whole = ended_for(operation, os.path.join(folder, "whole"))
     operation.act(whole, None)

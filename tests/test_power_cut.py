@@ -16,7 +16,7 @@ import pytest
 
 from mini_mlflow import ExperimentTracker
 from mini_mlflow.disk import atomic
-from mini_mlflow.writing import trash
+from mini_mlflow.writing import ended_snapshots, trash
 from mini_mlflow.writing.durability import Durability
 from stress.power import program
 from stress.power.diary import DONE, REFUSED, Call, Diary, record
@@ -187,16 +187,42 @@ def make_experiment(diary: Diary) -> None:
     diary.experiment(1, "mine")
 
 
-TURNS = {"delete": live_and_delete, "restore": live_and_restore, "gc": live_and_remove, "experiment": make_experiment}
+def change_after_end(diary: Diary) -> None:
+    """The folder of metrics is as new as the first point of one, which nobody has synced."""
+    diary.start()
+    diary.tag("kind", "old")
+    diary.tag("stage", "old")
+    diary.end()
+    diary.amend("loss", stage="new")
+    diary.amend("loss", "acc", deleted=["kind"], stage="newer", added=1)
+
+
+TURNS = {
+    "delete": live_and_delete,
+    "restore": live_and_restore,
+    "gc": live_and_remove,
+    "experiment": make_experiment,
+    "change": change_after_end,
+}
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_run_is_in_one_place_after_any_cut(turn: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_run_is_before_or_after_a_turn_after_any_cut(turn: str, tmp_path: Path, monkeypatch: Any) -> None:
     """Of the call itself, each state that differs in one thing: before or after, and after once it has returned."""
     search_all(tmp_path, monkeypatch, TURNS[turn], "end", from_call=-1)
 
 
 real_move, real_sync = trash.move_synced, atomic.sync_folder
+
+
+real_write_documents, real_make_plan = ended_snapshots._write, ended_snapshots._make_plan
+
+
+class Unsynced:
+    """Stands in for `disk.atomic` where folders are not to be synced."""
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda path: None) if name == "sync_folder" else getattr(atomic, name)
 
 
 def sync_all_but(name: str) -> Callable[..., None]:
@@ -221,6 +247,15 @@ FORGETFUL_TURNS = {
         "gc",
         (trash, "move_synced", lambda path, target, sync: real_move(path, target, False)),
     ),
+    "documents that a snapshot does not hold whole": (
+        "change",
+        (ended_snapshots, "_write", lambda paths, documents, sync: real_write_documents(paths, documents, False)),
+    ),
+    "the folder of a first history": (
+        "change",
+        (ended_snapshots, "_make_plan", lambda *args: real_make_plan(*args)._replace(is_first_history=False)),
+    ),
+    "the folder of a changed run": ("change", (ended_snapshots, "atomic", Unsynced())),
     "the name of an experiment": ("experiment", (atomic, "sync_folder", sync_all_but("mlruns"))),
 }
 

@@ -15,8 +15,11 @@ import pytest
 import faults
 from mini_mlflow import Run
 from mini_mlflow.disk.locks import KeptLock
+from mini_mlflow.entities import RunAddress, Settings
 from mini_mlflow.formats import tiers
 from mini_mlflow.upkeep import DAMAGE, LEFTOVER, NOTICE, RULES, findings, verify
+from mini_mlflow.writing.amending import amend_at
+from mini_mlflow.writing.operations import batch_submission
 
 pytestmark = [pytest.mark.damaged_tree, pytest.mark.skipif(os.name != "posix", reason="needs modes, links and FIFOs")]
 
@@ -24,6 +27,7 @@ pytestmark = [pytest.mark.damaged_tree, pytest.mark.skipif(os.name != "posix", r
 Damage = Callable[[Path, Path], Any]
 
 META, SNAPSHOT, LR = "5/ended/meta.yaml", "5/ended/snapshot.json", "5/ended/params/lr.json"
+STAGE = "5/ended/tags/stage.json"
 LOSS, HISTORY = "5/ended/metrics/loss.json", "5/ended/metrics/loss.history"
 #: A run that was rewound: of loss, points 5 and 6 of 9 are hidden, seven stand in a sealed file; of gone all are.
 BACK_LOSS, BACK_GONE, BACK_SNAPSHOT = "5/back/metrics/loss.json", "5/back/metrics/gone.json", "5/back/snapshot.json"
@@ -212,6 +216,23 @@ def to_trash(mark: Optional[bytes] = None, copy: bool = False) -> Damage:
     return damage
 
 
+def change(run_id: str, **batch: Any) -> Damage:
+    """No damage: the run is changed from beside it."""
+    return lambda tree, path: amend_at(RunAddress(str(tree), 5, run_id), Settings("never"), batch_submission(**batch))
+
+
+def cut_short(damage: Damage, *places: str) -> Damage:
+    """A kill came in the middle of it: what stands at these places is as it was before."""
+
+    def damage_in_part(tree: Path, path: Path) -> None:
+        before = {place: (tree / place).read_bytes() for place in places}
+        damage(tree, path)
+        for place, data in before.items():
+            (tree / place).write_bytes(data)
+
+    return damage_in_part
+
+
 #: The ended run as it was just before its end, and its owner lock as a killed process leaves it.
 die = both(at(META, edit('status: "FINISHED"', 'status: "RUNNING"')), at(SNAPSHOT, remove))
 
@@ -307,6 +328,17 @@ CASES = [
     ),
     Case("document-ahead", "5/live/params/lr.json", edit(r'"commit": \d+', '"commit": 13'), DAMAGE),
     Case("document-ahead", LOSS, edit(r'"commit": \d+', '"commit": 13'), DAMAGE),
+    Case("document-ahead", LOSS, cut_short(
+        change("ended", points=[("loss", 9.0, None, 5)], deleted_tags=["stage"]), SNAPSHOT, META
+    ), LEFTOVER, ((STAGE, "document-ahead"),)),
+    Case("torn-document", STAGE, both(change("ended", deleted_tags=["stage"]), cut), DAMAGE),
+    Case("torn-document", "5/live/tags/stage.json", both(change("live", deleted_tags=["stage"]), cut), DAMAGE),
+    Case("snapshot-disagrees", SNAPSHOT, both(
+        change("ended", deleted_tags=["stage"]), edit('"tags": {}', '"tags": {"stage": "x"}')
+    ), DAMAGE),
+    Case("change-half-done", META, cut_short(change("ended", tags={"stage": "new"}), STAGE, META), LEFTOVER,
+         ((SNAPSHOT, "change-half-done"),)),
+    Case("change-half-done", META, cut_short(change("ended", tags={"stage": "new"}), META), LEFTOVER),
     Case("document-layout", "5/ended/metrics/once.json", join_lines, NOTICE),
     Case("wrong-count", LOSS, edit('"count": 9', '"count": 10'), DAMAGE),
     Case("wrong-count", LIVE_LOSS, edit('"count": 8', '"count": 7'), DAMAGE),

@@ -61,7 +61,8 @@ def check_tree(path: str, leftovers: bool = False) -> None:
     Args:
         path: a tree.
         leftovers: allow what a killed writer may leave: temporaries, sealed files that were merged, the log of an ended
-            run, and a snapshot whose run is not yet, or no more, called ended in ``meta.yaml``, or the reverse.
+            run, a snapshot whose run is not yet, or no more, called ended in ``meta.yaml``, or the reverse, and a
+            change after the end that is in documents and not in the snapshot, or the reverse.
 
     Raises:
         TreeError: what does not hold, and in which file.
@@ -289,7 +290,13 @@ def _check_end(folder: str, meta: Dict[str, Any], documents: Dict[str, Dict[str,
         return
     snapshot = read_strict_json(path)
     _expect(snapshot["metadata"].get("status") in ENDED, path, "is of a run that has not ended")
-    _expect(snapshot["metadata"] == meta or (leftovers and not ended), path, "disagrees with meta.yaml")
+    behind = leftovers and (not ended or meta.get("commit", 0) < snapshot["metadata"].get("commit", 0))
+    _expect(snapshot["metadata"] == meta or behind, path, "disagrees with meta.yaml")
+    number, told = snapshot["metadata"].get("commit", 0), meta.get("commit", 0)
+    found = [one.get("commit", 0) for some in documents.values() for one in some.values()]
+    if leftovers and (told < number or max(found, default=0) > number):
+        # Whoever changed the run after its end was killed before or after the snapshot stood.
+        return
     for kind in ("params", "tags"):
         shown = {key: document for key, document in documents[kind].items() if not _is_deleted(document, kind)}
         values = {key: document["value"] for key, document in shown.items()}

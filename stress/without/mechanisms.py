@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
+from stress.without.amending import AMENDING
 from stress.without.edits import Breaks, Edit, Fails, Mechanism
 from stress.without.pushing import PUSHING
 from stress.without.upkeep import UPKEEP
@@ -458,27 +459,6 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_rebirth.py::test_handle_of_the_former_run_loses_nothing_of_the_new_one"),
     ),
     Mechanism(
-        "params are checked under the hold that sets them",
-        (
-            Edit(
-                "writing/amending.py",
-                "        run.group.run_alone(lambda: _amend(run, change, nested, ended_too))\n",
-                "        found = run.group.run_alone(lambda: read_state(run.paths, run.files.seen) and "
-                '(run.files.forget(), read_current(run.files, "params", change.keys("params")))[1])\n'
-                "        change.check and change.check(found)\n"
-                "        run.group.run_alone(lambda: _amend(run, change._replace(check=None), nested, ended_too))\n",
-            ),
-        ),
-        Fails("tests/test_amending.py::test_nobody_sets_a_param_between_its_check_and_its_setting"),
-    ),
-    Mechanism(
-        "a log before the snapshot of an ended run goes",
-        (Edit("writing/ended_runs.py", "            atomic.create_folder(paths.log)\n", ""),),
-        Fails(
-            "tests/test_amending.py::test_who_does_not_know_of_the_end_logs_nothing_to_a_run_whose_amender_was_killed"
-        ),
-    ),
-    Mechanism(
         "second look for a snapshot by a reader",
         (
             Edit(
@@ -545,5 +525,6 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         Fails("tests/test_experiment_changes.py::test_fifty_processes_that_make_tag_and_rename_at_once_lose_nothing"),
     ),
     *PUSHING,
+    *AMENDING,
     *UPKEEP,
 )

@@ -1,4 +1,4 @@
-"""Changes that no rename makes: a second name, another mode, an emptied file, a symbolic link. For `upkeep` alone.
+"""Changes that no rename makes: a second name, another mode, an emptied file, a link. For `upkeep` and `keeping`.
 
 They go through `disk.atomic`'s ``os``, which stays the one place where a step can be made to fail, stall or kill.
 """

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple
 
 from mini_mlflow.entities import FORMAT
 from mini_mlflow.errors import DamagedFileError
-from mini_mlflow.formats.history import MetricDocument, parse_json
+from mini_mlflow.formats.history import parse_json
 from mini_mlflow.formats.points import dump_point
 from mini_mlflow.formats.values import Encoded, decode_value, dump_number, encode_text, to_nonfinite
 
@@ -214,15 +214,18 @@ class Snapshot(NamedTuple):
 def dump_snapshot(
     metadata: Mapping[str, Any],
     values: Mapping[str, Mapping[str, Encoded]],
-    metrics: Mapping[str, MetricDocument],
+    metrics: Mapping[str, Any],
 ) -> bytes:
-    """``snapshot.json``; ``values`` maps "params" and "tags" to their keys' encoded values."""
+    """``snapshot.json``; ``values`` maps "params" and "tags" to their keys' encoded values.
+
+    Of each metric there is its document, or what another snapshot says.
+    """
     parts = ['"format": %d' % FORMAT, '"metadata": ' + _escape(_to_json(dict(metadata)))]
     for kind in ("params", "tags"):
         pairs = ("%s: %s" % (encode_text(key), encoded.json) for key, encoded in values[kind].items())
         parts.append('"%s": {%s}' % (kind, ", ".join(pairs)))
-    shown = ((key, document) for key, document in metrics.items() if not document.is_hidden)
-    lines = ("%s: %s" % (encode_text(key), _dump_summary(document)) for key, document in shown)
+    shown = ((key, one) for key, one in metrics.items() if isinstance(one, dict) or not one.is_hidden)
+    lines = ("%s: %s" % (encode_text(key), _dump_summary(one)) for key, one in shown)
     parts.append('"metrics": {%s}' % ", ".join(lines))
     marked = (
         '"%s/%s' % (kind, encode_text(key)[1:] + ": " + encoded.nonfinite)
@@ -234,7 +237,9 @@ def dump_snapshot(
     return ("{%s}\n" % ",\n".join(parts)).encode("utf-8")
 
 
-def _dump_summary(document: MetricDocument) -> str:
+def _dump_summary(document: Any) -> str:
+    if isinstance(document, dict):
+        return json.dumps(document)
     numbers = [
         dump_number(item) if isinstance(item, float) else json.dumps(item)
         for item in (document.value, document.minimum, document.maximum)

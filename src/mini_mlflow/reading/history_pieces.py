@@ -1,7 +1,8 @@
 """The points of one metric piece by piece, for who compares or copies a history that need not fit into memory.
 
 Memory holds the points of one sealed file (`formats.tiers`: 65,536 at the most), and those that are not sealed yet.
-Where something is damaged, or a rewind waits in the log, the whole history is read instead, as `metric_history` does.
+Where something is damaged, a rewind waits in the log, or a change after the end was cut short, the whole history is
+read instead, as `metric_history` does.
 
 A history only grows, and at its end. So who meets a sealed file that has been merged meanwhile reads the document again
 and goes on behind the points that it has given out.
@@ -19,8 +20,8 @@ from mini_mlflow.formats.commits import MetricChange, RewindChange
 from mini_mlflow.formats.history import MetricDocument, parse_document
 from mini_mlflow.formats.points import decode_points, to_points
 from mini_mlflow.formats.rewinds import select_visible
-from mini_mlflow.reading.metric_history import read_history
-from mini_mlflow.reading.run_folder import Commits, check_folders, held, list_log, read_log
+from mini_mlflow.reading.metric_history import may_be_ahead, read_history
+from mini_mlflow.reading.run_folder import Commits, check_folders, held, list_log, read_log, read_snapshot_metadata
 
 _MERGES_MET = 20
 
@@ -84,14 +85,14 @@ def _iter_pieces(paths: RunPaths, key: str) -> Iterator[List[List[Point]]]:
 
 
 def _read_document(paths: RunPaths, key: str, commits: Commits) -> Optional[MetricDocument]:
-    path = paths.document(METRICS, key)
+    path, before = paths.document(METRICS, key), read_snapshot_metadata(paths)
     try:
         document = parse_document(read_file(path), path, key)
     except (FileNotFoundError, DamagedFileError):
         # There may be points in the log, in sealed files, in the snapshot, or under the name that 0.1.0 gave it.
         raise _TakeAll from None
     waits = any(number > document.commit and _has_rewind(changes) for number, changes in commits)
-    if waits or document.key != key:
+    if waits or document.key != key or may_be_ahead(paths, before, document):
         raise _TakeAll
     return document
 

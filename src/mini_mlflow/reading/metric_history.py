@@ -5,7 +5,7 @@ The points that a rewind hid are left out, by what the document and then the log
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import METRICS, RunPaths, sealed_range
@@ -31,9 +31,11 @@ from mini_mlflow.reading.run_folder import (
     Commits,
     check_folders,
     held,
+    last_commit,
     list_log,
     read_log,
     read_snapshot,
+    read_snapshot_metadata,
     warn,
 )
 
@@ -66,11 +68,11 @@ def read_history(paths: RunPaths, key: str, follow: bool = False) -> History:
 
 
 def _read_all(paths: RunPaths, key: str, follow: bool) -> History:
-    snapshot = read_snapshot(paths)
-    if snapshot is None:
-        # A folder without a whole meta.yaml is no run.
-        parse_meta(read_file(paths.meta), paths.meta)
     for attempt in range(_MERGES_MET):
+        snapshot = read_snapshot(paths)
+        if snapshot is None:
+            # A folder without a whole meta.yaml is no run.
+            parse_meta(read_file(paths.meta), paths.meta)
         found = _read_once(paths, key, snapshot, attempt == _MERGES_MET - 1, follow)
         if found is not None:
             return found
@@ -80,11 +82,12 @@ def _read_all(paths: RunPaths, key: str, follow: bool) -> History:
 def _read_once(
     paths: RunPaths, key: str, snapshot: Optional[Snapshot], give_up: bool, follow: bool
 ) -> Optional[History]:
-    """The history; None if a sealed file was merged meanwhile and all must be read again."""
+    """The history; None if a sealed file was merged meanwhile, or the run was changed, and all must be read again."""
     commits = read_log(paths, list_log(paths))
     document, data = _read_document(paths, key)
     if document is not None:
-        return bring_up(paths, document, commits, give_up, follow)
+        history = bring_up(paths, document, commits, give_up, follow)
+        return history if history is None else _leave_out_ahead(paths, document, history, snapshot, give_up)
     older = _read_sealed(paths, key, _list_sealed(paths, key), (), give_up)
     if older is None:
         return None
@@ -98,6 +101,34 @@ def _read_once(
         rewinds = add_rewind(rewinds, *pair)
     shown = append_items(items, stored, select_visible(stored, 0, rewinds))
     return History(stored, shown) if stored else _history_in_snapshot(snapshot, key)
+
+
+def may_be_ahead(paths: RunPaths, before: Optional[Dict[str, Any]], document: MetricDocument) -> bool:
+    """Whether the document may have points of a change after the end that its snapshot does not have, and may never.
+
+    Whoever makes such a change writes the snapshot after the documents, and may have been killed between.
+
+    Args:
+        before: the metadata of the snapshot that was read before the document; None if there was none.
+    """
+    metadata = before if before is not None else read_snapshot_metadata(paths)
+    return metadata is not None and document.commit > last_commit(metadata)
+
+
+def _leave_out_ahead(
+    paths: RunPaths, document: MetricDocument, history: History, before: Optional[Snapshot], give_up: bool
+) -> Optional[History]:
+    """The history as the snapshot counts it; None if that has changed since ``before``, and all must be read again."""
+    if not may_be_ahead(paths, None if before is None else before.metadata, document) or give_up:
+        return history
+    snapshot = read_snapshot(paths)
+    if snapshot is None or (before is not None and snapshot.metadata != before.metadata):
+        # What was ahead may have been taken back since.
+        return None
+    told = snapshot.metrics.get(document.key)
+    if told is None:
+        return history
+    return History(history.stored[: told["count"]], history.shown[: told["count"] - told.get("hidden", 0)])
 
 
 def bring_up(

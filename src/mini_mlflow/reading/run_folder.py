@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.disk.layout import RunPaths, commit_number, document_stem
@@ -68,6 +68,12 @@ def read_late_snapshot(paths: RunPaths) -> Optional[Snapshot]:
 def read_snapshot_metadata(paths: RunPaths) -> Optional[Dict[str, Any]]:
     """What the snapshot of an ended run has as metadata; None as `read_snapshot`."""
     return _read_snapshot(paths.snapshot, parse_snapshot_metadata)
+
+
+def last_commit(metadata: Mapping[str, Any]) -> int:
+    """The number of the last commit that a run which has ended remembers; 0 if it remembers none."""
+    commit = metadata.get("commit", 0)
+    return commit if isinstance(commit, int) else 0
 
 
 def _read_snapshot(path: str, parse: Callable[[bytes, str], Part]) -> Optional[Part]:

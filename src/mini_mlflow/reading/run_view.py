@@ -39,6 +39,7 @@ from mini_mlflow.reading.run_folder import (
     check_folders,
     documents,
     held,
+    last_commit,
     list_log,
     read_document,
     read_late_snapshot,
@@ -116,7 +117,7 @@ def _read_documents_and_log(paths: RunPaths) -> RunView:
         found = {kind: _read_documents(paths, kind, listed[kind], rewound) for kind in listed}
         summaries = _sum_up(paths, commits, found[METRICS], rewound, attempt == _OVERTAKEN_AT_MOST - 1)
         # Without a log: a run that has ended, or was resumed and has not logged since. It may have done both meanwhile.
-        last = numbers[-1] if numbers else _last_commit(metadata)
+        last = numbers[-1] if numbers else last_commit(metadata)
         ahead = [document.commit for documents in found.values() for document in documents if document.commit > last]
         is_whole = summaries is not None and (not ahead or before == (metadata, numbers, ahead))
         if is_whole and _list_documents(paths) == listed and (numbers or not list_log(paths)):
@@ -156,11 +157,6 @@ def _read_live_metadata(paths: RunPaths) -> Dict[str, Any]:
         here = metadata.get("host") in (None, platform.node())
         metadata["status"] = CRASHED if here else UNKNOWN
     return metadata
-
-
-def _last_commit(metadata: Dict[str, Any]) -> int:
-    commit = metadata.get("commit", 0)
-    return commit if isinstance(commit, int) else 0
 
 
 def _list_documents(paths: RunPaths) -> Dict[str, Listed]:

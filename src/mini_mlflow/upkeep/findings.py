@@ -75,6 +75,7 @@ _RULES: Dict[str, Tuple[str, str]] = {
     "snapshot-missing": (LEFTOVER, "A run that has ended has a snapshot (but for those of 0.1.0)."),
     "snapshot-disagrees": (DAMAGE, "The snapshot says what meta.yaml and the documents say."),
     "end-half-done": (LEFTOVER, "A run that has a snapshot is called ended in its meta.yaml too."),
+    "change-half-done": (LEFTOVER, "What a run that has ended was changed to stands outside of its snapshot, too."),
     # Experiments
     "torn-experiment": (DAMAGE, "experiment.yaml is whole, and names the experiment in whose folder it stands."),
     "experiment-twice": (NOTICE, "No two experiments have the same name."),

@@ -10,6 +10,7 @@ from mini_mlflow.disk.regular import exists
 from mini_mlflow.errors import DamagedFileError
 from mini_mlflow.formats.commits import MetricChange, RewindChange, parse_commit
 from mini_mlflow.formats.documents import parse_meta
+from mini_mlflow.upkeep.change_look import CUT_SHORT, is_ahead
 from mini_mlflow.upkeep.entries import is_file, is_temporary, list_entries, note_foreign
 from mini_mlflow.upkeep.findings import DAMAGE, LEFTOVER
 from mini_mlflow.upkeep.run_look import RunLook
@@ -116,7 +117,11 @@ def look_for_documents_ahead(look: RunLook) -> None:
     # but for the end of the run, which writes its number into meta.yaml before the log goes.
     known = max(known, _last_in(_read_meta_again(look)))
     for (kind, key), document in sorted(look.documents.items()):
-        if document.commit > known:
+        if document.commit > known and is_ahead(look, kind, document):
+            message = "%s before its snapshot stood, and shows nowhere; the next one takes it back" % CUT_SHORT
+            path = look.paths.document(kind, key)
+            look.doubt(path, "document-ahead", message, document.commit, severity=LEFTOVER)
+        elif document.commit > known:
             message = "it holds commits up to %d, but the last that is known is %d; what else they changed is lost" % (
                 document.commit,
                 known,

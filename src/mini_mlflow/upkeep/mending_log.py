@@ -15,8 +15,10 @@ from mini_mlflow.errors import MiniMlflowError
 from mini_mlflow.formats.commits import Change, ValueChange, dump_commit, parse_commit
 from mini_mlflow.formats.documents import dump_meta
 from mini_mlflow.formats.values import decode_value, encode_value
+from mini_mlflow.upkeep.change_look import is_ahead
 from mini_mlflow.upkeep.mending import Case, Plan, Told, move_away, refuse
 from mini_mlflow.writing.run_state import last_commit
+from mini_mlflow.writing.snapshots import restore_documents
 
 _AFTER_THE_OWNER = "flush() in the owner, end the run, or repair again when it is over"
 _OWNER_LIVES = "the owner of the run is alive, and may still have in memory what the commit held"
@@ -69,8 +71,13 @@ def fold(case: Case) -> Optional[str]:
 
 
 def mend_document_ahead(case: Case) -> Plan:
-    """``meta.yaml`` knows the number, so that no commit to come is taken for one that the document holds."""
+    """No document is ahead of the snapshot; or ``meta.yaml`` knows the number, so that no commit to come is taken for
+    one that the document holds."""
     look = case.in_run
+    if look.snapshot is not None and any(is_ahead(look, place[0], one) for place, one in look.documents.items()):
+        snapshot, number = look.snapshot, last_commit(look.snapshot.metadata)
+        action = "take back what a change after the end, which was cut short, has left"
+        return Plan(action, lambda: restore_documents(case.paths, snapshot, number, case.tree.sync))
     numbers: List[int] = [document.commit for document in look.documents.values()]
     number = max(numbers)
     if number >= 10**17:

@@ -131,6 +131,7 @@ MENDINGS: Dict[str, Mending] = {
     "snapshot-missing": Mending(END, mend_end),
     "snapshot-disagrees": Mending(END, mend_end),
     "end-half-done": Mending(END, mend_end),
+    "change-half-done": Mending(END, mend_end),
     "owner-lock-missing": Mending(OWNER, mend_missing_owner_lock),
     "dead-owner": Mending(OWNER, mend_dead_owner),
     "owner-elsewhere": Mending(OWNER, mend_owner_elsewhere),

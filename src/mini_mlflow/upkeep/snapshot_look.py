@@ -11,6 +11,7 @@ from mini_mlflow.formats.documents import parse_snapshot
 from mini_mlflow.formats.history import MetricDocument, parse_json
 from mini_mlflow.formats.latest import parse_latest
 from mini_mlflow.formats.values import DELETED, encode_value, to_nonfinite
+from mini_mlflow.upkeep.change_look import CUT_SHORT, is_ahead, is_behind
 from mini_mlflow.upkeep.findings import DAMAGE, LEFTOVER
 from mini_mlflow.upkeep.run_look import RunLook, check_format
 from mini_mlflow.upkeep.strictness import find_laxness
@@ -46,6 +47,8 @@ def compare_snapshot(look: RunLook) -> None:
     elif look.meta and look.meta.get("status") not in END_STATUSES:
         message = "it says %.80r beside a snapshot; a kill came between the two, and the run has ended: resuming works"
         look.doubt(look.paths.meta, "end-half-done", message % look.meta.get("status"), look.stamp)
+    elif is_behind(look):
+        look.doubt(look.paths.meta, "change-half-done", "%s; resuming the run works" % CUT_SHORT, look.stamp)
     elif look.meta and repr(sorted(look.meta.items(), key=repr)) != repr(sorted(snapshot.metadata.items(), key=repr)):
         names = sorted(_differing(look.meta, snapshot.metadata))
         message = "it has another %s than meta.yaml; %s" % (", ".join(map(str, names)), _DO)
@@ -70,13 +73,17 @@ def _compare(look: RunLook, kind: str, told: Dict[Tuple[str, str], Any]) -> None
         # What another writer made too large or too deep for a snapshot is left out of it, and so is what is hidden, or
         # was deleted.
         is_gone = document.is_hidden if kind == METRICS else document.value is DELETED
+        if is_ahead(look, kind, document):
+            # That is a finding of its own (`log_look`).
+            continue
         if place in told if is_gone else (found is not None and told.get(place) != found):
             message = "it %s %.220r; %s" % (
                 "lacks" if place not in told else "has another value than the document of",
                 place[1],
                 _DO,
             )
-            look.doubt(look.paths.snapshot, "snapshot-disagrees", message, look.stamp, *place)
+            rule = "change-half-done" if kind != METRICS and is_behind(look) else "snapshot-disagrees"
+            look.doubt(look.paths.snapshot, rule, message, look.stamp, *place)
     for place in told:
         if place not in look.documents and not look.is_unread(*place):
             is_whole = kind != METRICS or told[place][2] == 1

@@ -2,8 +2,9 @@
 
 All of a change happens under one hold of the run's lock: what the caller checks is still so when the change is made.
 
-A live run gets a new ``meta.yaml``, and a commit as any other; of a run that has ended, see `ended_runs`. A kill
-between the two leaves the fields of ``meta.yaml`` changed and the rest not, and a reader in between sees that too.
+A run that has ended gets a new snapshot, and is before it or after it, whatever happens (`ended_snapshots`); where that
+does not do, see `ended_runs`. A live run gets a new ``meta.yaml``, and a commit as any other: a kill between the two
+leaves the fields of ``meta.yaml`` changed and the rest not, and a reader in between sees that too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from types import MappingProxyType
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from mini_mlflow.disk import atomic
 from mini_mlflow.disk.layout import META, RunPaths
@@ -23,6 +24,7 @@ from mini_mlflow.formats.documents import Snapshot
 from mini_mlflow.formats.values import DELETION
 from mini_mlflow.writing.current_values import read_current
 from mini_mlflow.writing.ended_runs import change_ended, end_again, last_number
+from mini_mlflow.writing.ended_snapshots import change_snapshot
 from mini_mlflow.writing.metadata import replace_meta
 from mini_mlflow.writing.open_runs import OpenRun, get_open_run
 from mini_mlflow.writing.operations import Submission
@@ -39,6 +41,24 @@ Check = Callable[[Dict[str, Any]], None]
 #: Kind and keys to the values of those that are set.
 Reading = Callable[[str, List[str]], Dict[str, Any]]
 
+
+class Current(NamedTuple):
+    """What the run has, for who makes a change of it."""
+
+    read: Reading
+
+    def params(self, keys: Iterable[str]) -> Dict[str, Any]:
+        """Of ``keys``, those that are set, with their values. Raises OSError."""
+        return self.read("params", list(keys))
+
+    def tags(self, keys: Iterable[str]) -> Dict[str, Any]:
+        """As `params`."""
+        return self.read("tags", list(keys))
+
+
+#: Makes the changes of what stands; what it raises refuses all.
+Compute = Callable[[Current], Submission]
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 # What says which run it is, and how its files are to be read.
 _FIXED = ("run_id", "experiment_id", "format", "commit")
@@ -50,6 +70,13 @@ class _Change(NamedTuple):
     submission: Submission
     meta: Mapping[str, Any]
     check: Optional[Check]
+    compute: Optional[Compute]
+
+    def resolved(self, read: Reading) -> _Change:
+        """The same, with what ``compute``, if there is one, makes of what stands. Raises as that and `refuse_unfit`."""
+        made = self if self.compute is None else self._replace(submission=self.compute(Current(read)))
+        made.refuse_unfit(read)
+        return made
 
     def keys(self, kind: str, deleted: bool = False) -> List[str]:
         """The keys of params or tags that are set, or are deleted."""
@@ -73,6 +100,7 @@ def amend(
     meta: Mapping[str, Any] = _NOTHING,
     check: Optional[Check] = None,
     ended_too: bool = True,
+    compute: Optional[Compute] = None,
 ) -> None:
     """The submission's changes are on disk, in one commit, and ``meta.yaml`` has the fields of ``meta``.
 
@@ -84,9 +112,11 @@ def amend(
         meta: such as the name; how it ended ("status", "end_time") only of a run that has.
         check: called under the same hold of the run's lock, before anything is changed.
         ended_too: False refuses a run that has ended.
+        compute: instead of ``submission``: makes it of what stands, under the same hold, so that nothing that others
+            do at the same time is lost. It may be called again.
 
     Raises:
-        Exception: what ``check`` raises.
+        Exception: what ``check`` or ``compute`` raises.
         TagNotFoundError: a tag is to be deleted that the run does not have.
         InvalidValueError: a field of ``meta`` that cannot be changed so.
         RunDeletedError: it lies in the trash. RunEndedError: it has ended, and ``ended_too`` is False.
@@ -94,7 +124,7 @@ def amend(
         FileNotFoundError: there is no such run.
         LockTimeout, DamagedFileError, OSError: with ``filename`` set. After any of these, all is as it was.
     """
-    change = _Change(submission or Submission([], []), meta, check)
+    change = _Change(submission or Submission([], []), meta, check, compute)
     nested = run.group.turn._is_owned()
     try:
         run.group.run_alone(lambda: _amend(run, change, nested, ended_too))
@@ -108,6 +138,7 @@ def amend_at(
     submission: Optional[Submission] = None,
     meta: Mapping[str, Any] = _NOTHING,
     check: Optional[Check] = None,
+    compute: Optional[Compute] = None,
 ) -> None:
     """The same for a run that need not be open here. Raises as `amend`, RunNotFoundError where there is none."""
     paths = RunPaths.of(address)
@@ -115,7 +146,7 @@ def amend_at(
         raise explain(paths, not_found(address))
     try:
         # Not `lifecycle.start`: who is at work on the ended run here, in whatever thread, must be met in memory.
-        amend(get_open_run(address, settings, ended_too=True), submission, meta, check)
+        amend(get_open_run(address, settings, ended_too=True), submission, meta, check, compute=compute)
     except FileNotFoundError:
         raise not_found(address) from None
 
@@ -154,13 +185,13 @@ def _merge(state: Dict[str, Any], meta: Mapping[str, Any], has_ended: bool) -> D
 
 def _amend_live(run: OpenRun, state: Dict[str, Any], after: Dict[str, Any], change: _Change) -> bool:
     """False if the run is not what it was any more: in the middle of this, a signal handler has ended or deleted it."""
-    files, submission = run.files, change.submission
+    files = run.files
 
     def read(kind: str, keys: List[str]) -> Dict[str, Any]:
         files.next_number()
         return read_current(files, kind, keys)
 
-    change.refuse_unfit(read)
+    submission = change.resolved(read).submission
     with ExitStack() as staging:
         before = None
         if after != state and submission.changes:
@@ -188,15 +219,17 @@ def _amend_live(run: OpenRun, state: Dict[str, Any], after: Dict[str, Any], chan
 
 def _amend_ended(run: OpenRun, state: Dict[str, Any], after: Dict[str, Any], change: _Change) -> None:
     run.files.forget()
-    run.meta = state
+    # Before anything is changed: a handler must not resume in the middle of it what this process has open.
+    run.end_with(state)
     try:
         snapshot = read_snapshot(run.paths)
         last = last_number(run, state)
-        change.refuse_unfit(lambda kind, keys: _read_ended(run, snapshot, kind, keys))
-        if after != state or change.submission.changes:
-            after = dict(after, commit=last + bool(change.submission.changes))
-            change_ended(run, after, change.submission)
-            end_again(run, after)
+        submission = change.resolved(lambda kind, keys: _read_ended(run, snapshot, kind, keys)).submission
+        if after != state or submission.changes:
+            after = dict(after, commit=last + 1)
+            if not change_snapshot(run, snapshot, after, submission.changes):
+                change_ended(run, after, submission)
+                end_again(run, after)
     finally:
         run.files.forget()
         # Under the lock: whoever resumes the run next must find the owner lock free.

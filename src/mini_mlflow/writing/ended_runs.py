@@ -1,4 +1,7 @@
-"""Changing a run that has ended and stays so. For the holder of its lock.
+"""Changing a run that has ended, and stays so, through its log. For the holder of its lock.
+
+That is for where a new snapshot alone (`ended_snapshots`) does not do: there is none that is whole, or a document is
+ahead of it, damaged, hidden or about to be sealed. It costs a sync of every document.
 
 Each state on the way is one that readers and writers know, since a kill while a run ends leaves it too:
 

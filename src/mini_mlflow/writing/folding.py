@@ -152,12 +152,16 @@ class Folding:
             known, new = rebuild(self._paths, key, new)
         # Also where a rewind hides nothing: that it does not is found out but once.
         document = bring_forward(self._paths, known, new, commit) if new or lost else known
-        if seal and document.count - document.sealed_count >= SEAL_AT:
+        if seal and self.is_long(document):
             return self._seal(document)
         if document is not known:
             self._write(pending.place, document.dump(), document.commit)
             self._metrics[key] = document
         return []
+
+    def is_long(self, document: MetricDocument) -> bool:
+        """Whether a fold seals what stands in it."""
+        return document.count - document.sealed_count >= SEAL_AT
 
     def _bring_up_value(self, pending: Pending) -> None:
         number, change = pending.changes[-1]

@@ -14,6 +14,7 @@ from mini_mlflow.disk import atomic
 from mini_mlflow.disk.keys import quote_key
 from mini_mlflow.disk.layout import META, METRICS, RunPaths, document_stem
 from mini_mlflow.disk.regular import list_folder, read_file, read_first_line
+from mini_mlflow.entities import Point
 from mini_mlflow.errors import (
     DamagedFileError,
     DamagedFileWarning,
@@ -30,9 +31,10 @@ from mini_mlflow.formats.documents import (
     parse_value_document,
 )
 from mini_mlflow.formats.history import MetricDocument, parse_document, parse_first_line
+from mini_mlflow.formats.latest import parse_latest, unless_last
 from mini_mlflow.formats.values import DELETION, Encoded, encode_value, to_nonfinite
 from mini_mlflow.writing.pending import Place
-from mini_mlflow.writing.run_state import read_meta
+from mini_mlflow.writing.run_state import last_commit, read_meta
 from mini_mlflow.writing.seen import Seen, StoredValue
 
 _UNREADABLE = (DamagedFileError, OutsideTreeError, InvalidTypeError, InvalidValueError)
@@ -122,6 +124,7 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
     Raises:
         OSError: with ``filename`` set; nothing is lost, the snapshot is still there.
     """
+    take_back_points(paths, snapshot, sync)
     time_text = str(snapshot.metadata.get("end_time") or "")
     kept: List[str] = []
     for kind, values in (("params", snapshot.params), ("tags", snapshot.tags)):
@@ -148,6 +151,48 @@ def restore_documents(paths: RunPaths, snapshot: Snapshot, commit: int, sync: bo
             atomic.sync_file(path)
         for folder in sorted({os.path.dirname(path) for path in kept}):
             atomic.sync_folder(folder)
+
+
+def take_back_points(paths: RunPaths, snapshot: Snapshot, sync: bool) -> None:
+    """No document has points of a change whose snapshot never stood (`ended_snapshots`); with ``sync``, for good.
+
+    Raises:
+        OSError: with ``filename`` set; some may have them still.
+    """
+    folder = paths.kind_folder(METRICS)
+    taken_back = False
+    for key, told in snapshot.metrics.items():
+        path = paths.document(METRICS, key)
+        try:
+            head = parse_first_line(read_first_line(path), path, key)
+            if head.commit <= last_commit(snapshot.metadata) or head.count <= told["count"]:
+                continue
+            document = parse_document(read_file(path), path, key)
+        except (FileNotFoundError, *_UNREADABLE):
+            continue
+        # By its number and its count; either alone may be wrong. Such a change seals nothing.
+        if document.sealed_count <= told["count"]:
+            atomic.write_file(folder, os.path.basename(path), _shorten(document, told, snapshot).dump(), sync)
+            taken_back = True
+    if taken_back and sync:
+        atomic.sync_folder(folder)
+
+
+def _shorten(document: MetricDocument, told: Mapping[str, Any], snapshot: Snapshot) -> MetricDocument:
+    """The document with as many points as the snapshot counts, of which that tells the rest."""
+    lines = document.points.split(b",\n")[: told["count"] - document.sealed_count]
+    last = Point(told["step"], float(to_nonfinite(told["value"])), told["timestamp"])
+    return document._replace(
+        count=told["count"],
+        commit=last_commit(snapshot.metadata),
+        value=last.value,
+        step=last.step,
+        timestamp=last.timestamp,
+        minimum=to_nonfinite(told["min"]),
+        maximum=to_nonfinite(told["max"]),
+        points=b",\n".join(lines),
+        latest=unless_last(parse_latest(told), last),
+    )
 
 
 def restore_meta(paths: RunPaths, meta: Mapping[str, Any], seen: Seen, sync: bool) -> None:
