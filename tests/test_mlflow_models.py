@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,14 +20,18 @@ from mlflow.entities import (
     LoggedModelStatus,
     LoggedModelTag,
     Metric,
+    Param,
+    RunStatus,
     TraceInfo,
 )
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.entities.trace_state import TraceState
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
 from concurrency import Children, in_child, run_together
 from faults import MOST_STEPS, install, kill
+from mini_mlflow import ExperimentTracker
 from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
 from mini_mlflow.mlflow_plugin import open_store
@@ -161,7 +166,23 @@ def delete(store: Any, ids: Ids) -> List[Any]:
     return seen
 
 
-@pytest.mark.parametrize("script", [live, refuse, measure, relate, delete], ids=lambda script: script.__name__)
+def outlive(store: Any, ids: Ids) -> List[Any]:
+    """An experiment that is deleted keeps its models, as they are, and they may be changed."""
+    experiment_id = store.create_experiment("short-lived")
+    model_id, other = (store.create_logged_model(experiment_id, name).model_id for name in ("one", "other"))
+    store.delete_logged_model(other)
+    seen = []
+    for turn in (store.delete_experiment, store.restore_experiment):
+        turn(experiment_id)
+        store.set_logged_model_tags(model_id, tags(after=turn.__name__))
+        store.finalize_logged_model(model_id, LoggedModelStatus.READY)
+        seen.append(show_model(store.get_logged_model(model_id), ids))
+        seen.append(names(store.search_logged_models([experiment_id])))
+        seen.append(code_of(lambda: store.get_logged_model(other)))
+    return seen
+
+
+@pytest.mark.parametrize("script", [live, refuse, measure, relate, delete, outlive], ids=lambda script: script.__name__)
 def test_what_is_done_to_logged_models_shows_as_in_the_sql_store(stores: Stores, script: Script) -> None:
     assert script(stores.ours, Ids()) == script(stores.sql, Ids())
     assert verify(stores.ours.root) == []
@@ -336,10 +357,59 @@ def test_numbers_that_no_json_has_come_back_from_a_model(stores: Stores) -> None
     assert [str(one.value) for one in ours.get_logged_model(model_id).metrics] == ["inf", "-inf", "nan"]
 
 
-def test_metric_of_a_model_that_does_not_exist_is_refused(stores: Stores) -> None:
+def test_metric_of_a_model_that_does_not_exist_is_refused_and_the_run_has_it_neither(stores: Stores) -> None:
     ours = stores.ours
+    run_id, model_id = make_run(ours), ours.create_logged_model("0", "net").model_id
     with pytest.raises(MlflowException, match="Model 'm-none' not found"):
-        ours.log_metric(make_run(ours), metric("acc", 1.0, "m-none"))
+        ours.log_metric(run_id, metric("acc", 1.0, "m-none"))
+    ours.log_param(run_id, Param("lr", "1"))
+    for refused in ([Param("lr", "2")], [Param("lr", "1")]):
+        points = [metric("acc", 1.0, model_id), *([] if refused[0].value == "2" else [metric("acc", 1.0, "m-none")])]
+        assert code_of(lambda: ours.log_batch(run_id, points, refused, []))  # noqa: B023
+        assert ours.get_run(run_id).data.metrics == {}
+        # Of several models, those before the one that is missing have their points.
+        assert bool(ours.get_logged_model(model_id).metrics) == (refused[0].value == "1")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_metric_of_a_model_is_logged_again_after_a_kill_at_any_step_and_is_there_once(
+    folder: str, monkeypatch: pytest.MonkeyPatch, stride: int, state: str
+) -> None:
+    """The model has it first, and never twice; so has the run, but for a kill that came when all was done."""
+    disk = install(monkeypatch)
+    prepared = os.path.join(folder, "prepared")
+    store = open_store(prepared)
+    run_id, model_id = make_run(store), store.create_logged_model("0", "net").model_id
+    if state == "ended":
+        store.update_run_info(run_id, RunStatus.FINISHED, 5, None)
+    seen = []
+
+    def log(root: str) -> None:
+        open_store(root).log_metric(run_id, metric("acc", 0.5, model_id))
+
+    for at in range(1, MOST_STEPS, max(1, stride // 3)):
+        root = shutil.copytree(prepared, os.path.join(folder, str(at)))
+
+        def act_and_die(root: str = root, at: int = at) -> None:
+            with disk.armed(kill, at):
+                log(root)
+
+        status = in_child(act_and_die)
+        seen.append([len(open_store(root).get_logged_model(model_id).metrics), count_points(root, run_id)])
+        log(root)
+        assert len(open_store(root).get_logged_model(model_id).metrics) == 1
+        assert [point.value for point in open_store(root).get_metric_history(run_id, "acc")] == [0.5]
+        assert count_points(root, run_id) == 1 + seen[-1][1]
+        if status == 0:
+            break
+    assert seen == sorted(seen)
+    assert [list(one) for one in sorted({tuple(one) for one in seen})] == [[0, 0], [1, 0], [1, 1]]
+
+
+def count_points(root: str, run_id: str) -> int:
+    """How many points of its metric the run has, as our own library counts them."""
+    return len(ExperimentTracker(runs_dir=root).get_metric_history(run_id, "acc"))
 
 
 def test_models_are_gone_for_good_from_wherever_they_stand(stores: Stores) -> None:
@@ -369,8 +439,6 @@ def test_experiment_that_is_gone_for_good_takes_its_models_and_traces_along(stor
 
 
 def test_native_search_is_not_disturbed_by_models(stores: Stores) -> None:
-    from mini_mlflow import ExperimentTracker
-
     run_id = make_run(stores.ours)
     stores.ours.create_logged_model("0", "net", run_id)
     assert ExperimentTracker(runs_dir=stores.ours.root).list_runs() == [run_id]
@@ -417,6 +485,29 @@ def test_processes_that_change_one_model_at_once_lose_nothing(tmp_path: os.PathL
         for writer in range(WRITERS):
             children.start(set_tags, store.root, model_id, writer)
     assert_nothing_is_lost(store, model_id)
+
+
+def record_models(root: str, run_id: str, writer: int) -> None:
+    store = open_store(root)
+    for number in range(TAGS_EACH):
+        store.record_logged_model(run_id, Model("model %d.%d" % (writer, number), run_id))
+
+
+@pytest.mark.parametrize("state", ["open", "ended"])
+def test_models_that_processes_record_in_one_tag_of_a_run_at_once_are_all_kept(
+    tmp_path: os.PathLike[str], state: str
+) -> None:
+    """Each appends to what the tag holds."""
+    store = open_store(os.path.join(str(tmp_path), "mlruns"))
+    run_id = make_run(store)
+    if state == "ended":
+        store.update_run_info(run_id, RunStatus.FINISHED, 5, None)
+    with Children("fork") as children:
+        for writer in range(WRITERS):
+            children.start(record_models, store.root, run_id, writer)
+    found = json.loads(store.get_run(run_id).data.tags["mlflow.log-model.history"])
+    wanted = {"model %d.%d" % (writer, number) for writer in range(WRITERS) for number in range(TAGS_EACH)}
+    assert sorted(one["artifact_path"] for one in found) == sorted(wanted)
 
 
 def finalize(store: Any, model_id: str) -> None:

@@ -128,6 +128,24 @@ def delete(store: Any) -> List[Any]:
     return [counts, left, show_trace(store.start_trace(make_info(3)))]
 
 
+def outlive(store: Any) -> List[Any]:
+    """An experiment that is deleted keeps its traces, as they are, and they may be changed."""
+    experiment_id = store.create_experiment("short-lived")
+    for number in range(2):
+        store.start_trace(make_info(number, experiment_id))
+    store.delete_traces(experiment_id, trace_ids=["tr-1"])
+    seen: List[Any] = []
+    for turn in (store.delete_experiment, store.restore_experiment):
+        turn(experiment_id)
+        store.set_trace_tag("tr-0", "after", turn.__name__)
+        store.create_assessment(feedback(name=turn.__name__, create_time_ms=1 + len(seen)))
+        seen.append(show_trace(store.get_trace_info("tr-0")))
+        seen.append([info.trace_id for info in store.search_traces([experiment_id])[0]])
+        seen.append([info.trace_id for info in store.batch_get_trace_infos(["tr-0", "tr-1"])])
+        seen.append(code_of(lambda: store.get_trace_info("tr-1")))
+    return seen
+
+
 def assess(store: Any) -> List[Any]:
     ids = Ids()
     store.start_trace(make_info())
@@ -200,6 +218,7 @@ SCRIPTS = [
     pytest.param(start_again, marks=SINCE_317),
     refuse,
     delete,
+    outlive,
     assess,
     change_assessments,
     start_with_assessments,

@@ -37,9 +37,9 @@ from mini_mlflow.mlflow_plugin.refusals import (
     tag_not_found,
     told_as_mlflow,
 )
-from mini_mlflow.mlflow_plugin.rendering import to_tags, to_text
+from mini_mlflow.mlflow_plugin.rendering import to_text
 from mini_mlflow.mlflow_plugin.run_handles import RunHandles
-from mini_mlflow.writing.amending import amend, amend_at
+from mini_mlflow.writing.amending import Compute, Current, amend, amend_at
 from mini_mlflow.writing.operations import Submission, batch_submission
 
 #: Is called with the stored values of the params that are logged anew, and raises if they may not be.
@@ -136,11 +136,14 @@ class BatchMethods:
 
         if not isinstance(mlflow_model, Model):
             raise TypeError("Argument 'mlflow_model' should be mlflow.models.Model, got '%s'" % type(mlflow_model))
-        run, is_deleted = self.handles.read(run_id)
-        if is_deleted:
-            raise run_is_deleted(run_id)
-        models = json.loads(to_tags(run).get(MLFLOW_LOGGED_MODELS, "[]")) + [mlflow_model.get_tags_dict()]
-        self._log(run_id, (), (), [_validate_tag(MLFLOW_LOGGED_MODELS, json.dumps(models))])
+
+        def append(current: Current) -> Submission:
+            known = to_text(current.tags([MLFLOW_LOGGED_MODELS]).get(MLFLOW_LOGGED_MODELS, "[]"))
+            models = [*json.loads(known), mlflow_model.get_tags_dict()]
+            tag = _validate_tag(MLFLOW_LOGGED_MODELS, json.dumps(models))
+            return batch_submission(tags={tag.key: to_text(tag.value)})
+
+        self.commit(run_id, compute=append)
 
     # -- what they share ---------------------------------------------------------------------------------------
 
@@ -149,12 +152,12 @@ class BatchMethods:
 
         Raises MlflowException, or errors of this package and of the disk, as `commit`.
         """
-        run, is_deleted = self.handles.read(run_id)
-        if is_deleted:
-            raise run_is_deleted(run_id)
-        wanted = {key: value for key, value in records.items() if overwrite or key not in run.tags}
-        if wanted:
-            self.commit(run_id, batch_submission(tags=wanted))
+
+        def add(current: Current) -> Submission:
+            known = {} if overwrite else current.tags(records)
+            return batch_submission(tags={key: value for key, value in records.items() if key not in known})
+
+        self.commit(run_id, compute=add)
 
     def _log(
         self,
@@ -168,12 +171,18 @@ class BatchMethods:
             raise run_is_deleted(run_id)
         of_models = [metric for metric in metrics if metric.model_id is not None]
         points = [(metric.key, metric.value, int(metric.step), int(metric.timestamp)) for metric in metrics]
-        if not (params or tags):
-            self.commit(run_id, batch_submission(points))
-        else:
-            self._log_values(run_id, points, params, tags, check)
-        if of_models:
+
+        def log_to_models(stored: Dict[str, Any]) -> None:
+            if check is not None and params:
+                check(stored)
             self._log_model_metrics(run_id, of_models)
+
+        # Before the run has its points, and once nothing speaks against that, under its lock.
+        first = log_to_models if of_models else check if params else None
+        if params or tags:
+            self._log_values(run_id, points, params, tags, first)
+        else:
+            self.commit(run_id, batch_submission(points), check=first)
 
     def _log_values(
         self,
@@ -188,7 +197,7 @@ class BatchMethods:
         name = texts.get(MLFLOW_RUN_NAME) or texts.pop(MLFLOW_RUN_NAME, None)
         values = {param.key: "" if param.value is None else param.value for param in params}
         submission = batch_submission(points, values, texts)
-        self.commit(run_id, submission, {"name": name} if name else {}, check if params else None)
+        self.commit(run_id, submission, {"name": name} if name else {}, check)
 
     def _log_model_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """For the methods about logged models, whose metrics these are as well."""
@@ -196,20 +205,24 @@ class BatchMethods:
     def commit(
         self,
         run_id: str,
-        submission: Submission,
+        submission: Optional[Submission] = None,
         meta: Optional[Mapping[str, Any]] = None,
         check: Optional[Check] = None,
+        compute: Optional[Compute] = None,
     ) -> None:
-        """The submission is on disk, and ``meta.yaml`` has the fields of ``meta``; the run may be open or have ended.
+        """The submission, or what ``compute`` makes of it all, is on disk, and ``meta.yaml`` has what is in ``meta``.
+
+        The run may be open or have ended.
 
         Raises:
-            MlflowException: there is no such run, or it is deleted, or what ``check`` raises; nothing was stored.
+            MlflowException: there is no such run, or it is deleted; nothing was stored.
+            Exception: what ``check`` or ``compute`` raises; nothing was stored.
             TagNotFoundError: a tag is to be deleted that is not there; nothing was stored.
             MiniMlflowError, OSError: as `amend`; nothing was stored.
         """
         run = self.handles.open(run_id)
         try:
-            if not (run.ended or meta or check):
+            if submission is not None and not (run.ended or meta or check):
                 try:
                     run.submit(submission)
                     return
@@ -219,9 +232,9 @@ class BatchMethods:
                     # Ended elsewhere since: nothing was stored, and the submission is spent.
                     submission = Submission(submission.changes, submission.lines)
             if run.ended:
-                amend_at(run.paths.address, self.settings, submission, meta or {}, check)
+                amend_at(run.paths.address, self.settings, submission, meta or {}, check, compute)
             else:
-                amend(run, submission, meta or {}, check)
+                amend(run, submission, meta or {}, check, compute=compute)
         except RunDeletedError:
             raise run_is_deleted(run_id) from None
         except FileNotFoundError:

@@ -8,6 +8,7 @@ from mini_mlflow.entities import Settings
 
 if TYPE_CHECKING:
     from mini_mlflow.mlflow_plugin.run_handles import RunHandles
+    from mini_mlflow.writing.amending import Compute
     from mini_mlflow.writing.operations import Submission
 
 
@@ -28,7 +29,8 @@ class StoreContract:
         def commit(
             self,
             run_id: str,
-            submission: Submission,
+            submission: Optional[Submission] = None,
             meta: Optional[Mapping[str, Any]] = None,
             check: Optional[Callable[[Dict[str, Any]], None]] = None,
+            compute: Optional[Compute] = None,
         ) -> None: ...

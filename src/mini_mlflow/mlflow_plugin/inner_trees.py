@@ -3,8 +3,8 @@
 A logged model, or a trace, is one run of such a tree, under the experiment that it belongs to: its tags and params
 are those of the run, and what else MLflow knows of it stands in one tag, its record. A trace ends as soon as it is
 made, and a model when it is finalized: from then on it lists and searches from one small file, and is amended, by any
-number of threads and processes, each change whole or not at all. A run that has ended is amended at the cost of a sync
-of each of its documents; so where a change is one of many (the metrics of a model) it goes on, and stays open.
+number of threads and processes, each change whole or not at all. What is changed of a run that has ended is a new
+snapshot, and grows with it; so where a change is one of many (the metrics of a model) the run goes on, and stays open.
 
 The commit that brings the record is what makes it: a run without one, which a kill may leave, is none, and whoever
 makes one of that id again moves in. Deleted ones lie in the inner tree's own trash.
@@ -153,14 +153,7 @@ class InnerTree:
         return view
 
     def _amend(self, address: RunAddress, make: Callable[[], Submission]) -> None:
-        submission = Submission([], [])
-
-        def fill(_: Any) -> None:
-            made = make()
-            submission.changes[:], submission.lines[:] = made.changes, made.lines
-
-        # What is checked first, under the lock, says what there is to commit.
-        amend_at(address, self._settings, submission, check=fill)
+        amend_at(address, self._settings, compute=lambda _: make())
 
     # -- the trash ---------------------------------------------------------------------------------------------
 

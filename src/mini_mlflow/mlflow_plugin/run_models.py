@@ -1,8 +1,9 @@
 """What runs have to do with logged models: those that they made, and the metrics that are a model's as well.
 
-A metric that names a model is stored twice, as MLflow asks for both: first with the run, then with the model, each in
-one commit. A kill in between leaves it with the run alone, and the call has not returned; logging it again brings the
-model's, and the run's is none of its own points twice as MLflow reads it.
+A metric that names a model is stored twice, as MLflow asks for both: first with each model, then with the run, each in
+one commit, and all under the run's lock once nothing speaks against the run's. A kill in between leaves it with models
+alone, and so does a disk that fails the run's commit; the call has not returned then, or raised. Logging it again is
+harmless: a point of a model is a tag that its own bytes name, and the run has it once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class RunModelMethods(LoggedModelMethods):
         """Each model that the metrics name has its points, those of one model in one commit.
 
         Raises:
-            MlflowException: there is no such model; those before it have their points.
+            MlflowException: there is no such model; those before it have their points, and the run has none.
         """
         records: Dict[str, Dict[str, Any]] = {}
         for metric in metrics:

@@ -36,10 +36,11 @@ class TraceLinks(AssessmentMethods):
     @told_as_mlflow
     def unlink_traces_from_run(self, trace_ids: List[str], run_id: str) -> None:
         """A search for the run's traces finds these only if they were made in it. MlflowException: no such run."""
+        keys = [LINKED_TRACE + one for one in trace_ids]
         run, _ = self.handles.read(run_id)
-        linked = [LINKED_TRACE + one for one in trace_ids if LINKED_TRACE + one in run.tags]
-        if linked:
-            self.commit(run_id, batch_submission(deleted_tags=linked))
+        if any(key in run.tags for key in keys):
+            # Those that are linked still: somebody else may be at it, too.
+            self.commit(run_id, compute=lambda current: batch_submission(deleted_tags=current.tags(keys)))
 
     def _linked_traces(self, run_id: str) -> FrozenSet[str]:
         try:
