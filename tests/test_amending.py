@@ -342,6 +342,25 @@ def test_points_of_a_change_that_was_cut_short_show_nowhere_and_do_not_come_back
     assert read_stored(root) == stored._replace(name="new")
 
 
+def test_documents_that_a_change_left_behind_are_brought_up_by_the_next_one(runs_dir: str) -> None:
+    """It was cut short when its snapshot stood, and nothing else did; the next one is of another key."""
+    tracker = ended(runs_dir)
+    run = Path(runs_dir) / "0" / "r"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "snapshot.json"}
+    annotate(runs_dir, tags={"stage": "final", "new": 1}, params={"lr": 0.2}, points=[("first", 1.0, 0, 0)])
+    for path in [path for path in run.rglob("*") if path.is_file() and path.name != "snapshot.json"]:
+        path.write_bytes(before[path]) if path in before else path.unlink()
+    assert {finding.severity for finding in verify(runs_dir)} == {"leftover"}
+    annotate(runs_dir, tags={"other": 2})
+    assert list(verify(runs_dir)) == []
+    found = tracker.get_run("r")
+    snapshot = (run / "snapshot.json").read_bytes()
+    (run / "snapshot.json").unlink()
+    assert tracker.get_run("r") == found
+    (run / "snapshot.json").write_bytes(snapshot)
+    assert (found["tags"], found["params"]["lr"]) == ({"stage": "final", "new": 1, "kind": "cnn", "other": 2}, 0.2)
+
+
 # -- made from what stands -----------------------------------------------------------------------------------------
 
 

@@ -26,13 +26,13 @@ from mini_mlflow.disk.layout import META, METRICS, SNAPSHOT, RunPaths, document_
 from mini_mlflow.disk.regular import exists, read_file
 from mini_mlflow.errors import DamagedFileError, OutsideTreeError
 from mini_mlflow.formats.commits import VALUE_KINDS, Change, MetricChange, ValueChange
-from mini_mlflow.formats.documents import Snapshot, dump_meta, dump_snapshot
+from mini_mlflow.formats.documents import Snapshot, dump_meta, dump_snapshot, parse_snapshot
 from mini_mlflow.formats.history import MetricDocument, parse_document
 from mini_mlflow.formats.points import NewPoint
 from mini_mlflow.formats.values import DELETION, Encoded, encode_value, to_nonfinite
 from mini_mlflow.writing.open_runs import OpenRun
 from mini_mlflow.writing.pending import Place, dump_value
-from mini_mlflow.writing.run_state import last_commit
+from mini_mlflow.writing.run_state import last_commit, read_meta
 from mini_mlflow.writing.snapshots import restore_documents, take_back_points
 from mini_mlflow.writing.sweeping import sweep
 
@@ -75,6 +75,8 @@ def change_snapshot(run: OpenRun, snapshot: Optional[Snapshot], meta: Dict[str, 
     if plan is None:
         return False
     paths, sync = run.paths, run.settings.fsync != "never"
+    # A change that was cut short after its snapshot stood, or a power cut.
+    others_behind = _are_behind(run, snapshot)
     with ExitStack() as staging:
         new = staging.enter_context(atomic.staged(paths.folder, SNAPSHOT, plan.snapshot, sync))
         put_back = staging.enter_context(kept(paths.folder, SNAPSHOT, sync))
@@ -89,8 +91,15 @@ def change_snapshot(run: OpenRun, snapshot: Optional[Snapshot], meta: Dict[str, 
             _take_back(paths, snapshot, put_back, sync)
             raise
     run.meta = meta
-    _follow(run, plan.after, meta)
+    _follow(run, plan, meta, others_behind)
     return True
+
+
+def _are_behind(run: OpenRun, snapshot: Snapshot) -> bool:
+    try:
+        return last_commit(read_meta(run.paths, run.files.seen)) != last_commit(snapshot.metadata)
+    except (FileNotFoundError, DamagedFileError, OutsideTreeError):
+        return True
 
 
 def _take_back(paths: RunPaths, snapshot: Snapshot, put_back: Callable[[], None], sync: bool) -> None:
@@ -105,10 +114,12 @@ def _take_back(paths: RunPaths, snapshot: Snapshot, put_back: Callable[[], None]
         pass
 
 
-def _follow(run: OpenRun, documents: _Documents, meta: Dict[str, Any]) -> None:
+def _follow(run: OpenRun, plan: _Plan, meta: Dict[str, Any], others_behind: bool) -> None:
     paths = run.paths
     try:
-        _write(paths, documents, sync=False)
+        _write(paths, plan.after, sync=False)
+        if others_behind:
+            restore_documents(paths, parse_snapshot(plan.snapshot, paths.snapshot), last_commit(meta), sync=False)
         # The last: while its number is not the snapshot's, what the documents say may be old.
         atomic.write_file(paths.folder, META, dump_meta(meta), sync=False)
         if exists(paths.log):
