@@ -25,6 +25,7 @@ from faults import (
     install,
     kill,
     list_temporaries,
+    ration_documents,
     read_stored,
     set_up,
 )
@@ -364,11 +365,12 @@ def test_documents_that_a_change_left_behind_are_brought_up_by_the_next_one(runs
 # -- made from what stands -----------------------------------------------------------------------------------------
 
 
-def append_to_tag(runs_dir: str, mine: str) -> None:
-    def append(current: Current, text: str) -> Submission:
-        known = current.tags(["list", "none"]).get("list", [])
-        return batch_submission(tags={"list": [*known, text]})
+def append(current: Current, text: str) -> Submission:
+    known = current.tags(["list", "none"]).get("list", [])
+    return batch_submission(tags={"list": [*known, text]})
 
+
+def append_to_tag(runs_dir: str, mine: str) -> None:
     for number in range(30):
         text = "%s%d" % (mine, number)
         amend_at(address(runs_dir), Settings("never"), compute=partial(append, text=text))
@@ -386,6 +388,20 @@ def test_what_two_processes_append_to_one_tag_at_once_is_all_kept(runs_dir: str,
     assert sorted(found) == sorted("%s%d" % (mine, number) for mine in "ab" for number in range(30))
 
 
+@NEEDS_FORK
+def test_what_another_process_has_just_committed_is_what_a_change_is_made_of(
+    runs_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in the log alone, in a commit after the last one that this process knows."""
+    ration_documents(monkeypatch, refresh=False)
+    with Run("r", runs_dir=runs_dir) as run:
+        for number in range(2):
+            run.set_tags({"list": [number], "other": number})
+        assert in_child(lambda: Run("r", runs_dir=runs_dir).set_tags({"list": [2], "other": 2})) == 0
+        amend(run._opened(), compute=partial(append, text="3"))
+    assert ExperimentTracker(runs_dir=runs_dir).get_run("r")["tags"] == {"list": [2, "3"], "other": 2}
+
+
 @pytest.mark.parametrize("state", ["open", "ended"])
 def test_nobody_changes_a_tag_between_its_reading_and_its_setting(runs_dir: str, state: str) -> None:
     tracker = ended(runs_dir)
@@ -393,12 +409,12 @@ def test_nobody_changes_a_tag_between_its_reading_and_its_setting(runs_dir: str,
         tracker.start_run(run_id="r")
     told: List[str] = []
 
-    def append(current: Current) -> Submission:
+    def lengthen(current: Current) -> Submission:
         assert (current.tags(["stage", "none"]), current.params(["lr"])) == ({"stage": "draft"}, {"lr": 0.1})
         told.append(run_python(HASTY, runs_dir, check=False).stderr)
         return batch_submission(tags={"stage": current.tags(["stage"])["stage"] + " 2"})
 
-    amend_at(address(runs_dir), Settings(), compute=append)
+    amend_at(address(runs_dir), Settings(), compute=lengthen)
     assert ["LockTimeout" in text for text in told] == [True]
     before = tracker.get_run("r")
     assert before["tags"]["stage"] == "draft 2"

@@ -45,6 +45,17 @@ AMENDING: Tuple[Mechanism, ...] = (
         Fails("tests/test_amending.py::test_nobody_changes_a_tag_between_its_reading_and_its_setting[ended]"),
     ),
     Mechanism(
+        "changes are made of what other processes have just committed",
+        (
+            Edit(
+                "writing/amending.py",
+                "        files.log.last = files.next_number() - 1\n",
+                "        files.next_number()\n",
+            ),
+        ),
+        Fails("tests/test_amending.py::test_what_another_process_has_just_committed_is_what_a_change_is_made_of"),
+    ),
+    Mechanism(
         "what a new snapshot does not hold whole stands before it",
         (
             Edit("writing/ended_snapshots.py", "            _write(paths, plan.before, sync)\n", ""),

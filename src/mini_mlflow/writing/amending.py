@@ -188,7 +188,8 @@ def _amend_live(run: OpenRun, state: Dict[str, Any], after: Dict[str, Any], chan
     files = run.files
 
     def read(kind: str, keys: List[str]) -> Dict[str, Any]:
-        files.next_number()
+        # What other processes have committed since this one last looked is to be read, too.
+        files.log.last = files.next_number() - 1
         return read_current(files, kind, keys)
 
     submission = change.resolved(read).submission
