@@ -371,7 +371,7 @@ MECHANISMS: Tuple[Mechanism, ...] = (
         (
             Edit(
                 "reading/run_view.py",
-                "numbers[-1] if numbers else _last_commit(metadata)\n",
+                "numbers[-1] if numbers else last_commit(metadata)\n",
                 "numbers[-1] if numbers else float('inf')\n",
             ),
         ),

@@ -216,10 +216,7 @@ def dump_snapshot(
     values: Mapping[str, Mapping[str, Encoded]],
     metrics: Mapping[str, Any],
 ) -> bytes:
-    """``snapshot.json``; ``values`` maps "params" and "tags" to their keys' encoded values.
-
-    Of each metric there is its document, or what another snapshot says.
-    """
+    """``snapshot.json``; ``values``: encoded, of "params" and "tags"; ``metrics``: documents, or what one said."""
     parts = ['"format": %d' % FORMAT, '"metadata": ' + _escape(_to_json(dict(metadata)))]
     for kind in ("params", "tags"):
         pairs = ("%s: %s" % (encode_text(key), encoded.json) for key, encoded in values[kind].items())
