@@ -125,7 +125,9 @@ class BatchMethods:
             if not isinstance(datasets, list):
                 raise TypeError("Argument 'datasets' should be a list, got '%s'" % type(datasets))
             _validate_dataset_inputs(datasets)
-        records = dict(map(_to_record, reversed(datasets or [])))
+        records: Dict[str, Any] = {}
+        for dataset in reversed(datasets or []):
+            records.update(_to_records(dataset))
         records.update(mlflow_records.dump_model_input(model.model_id) for model in models or [])
         self.record(run_id, records, overwrite=False)
 
@@ -230,7 +232,7 @@ class BatchMethods:
             raise run_not_found(run_id) from None
 
 
-def _to_record(one: DatasetInput) -> tuple[str, Dict[str, Any]]:
+def _to_records(one: DatasetInput) -> Dict[str, Any]:
     dataset, tags = one.dataset, {tag.key: tag.value for tag in one.tags}
     return mlflow_records.dump_input(
         mlflow_records.DatasetInput(
