@@ -31,6 +31,7 @@ from mini_mlflow.formats import mlflow_records
 from mini_mlflow.formats.commits import MetricChange
 from mini_mlflow.formats.times import LIMIT_MS
 from mini_mlflow.mlflow_plugin.refusals import (
+    check_told,
     param_changed,
     run_is_deleted,
     run_not_found,
@@ -188,7 +189,7 @@ class BatchMethods:
         texts = {tag.key: "" if tag.value is None else to_text(tag.value) for tag in tags}
         # MLflow leaves both the name and the tag as they are if the name is to be empty.
         name = texts.get(MLFLOW_RUN_NAME) or texts.pop(MLFLOW_RUN_NAME, None)
-        values = {param.key: "" if param.value is None else param.value for param in params}
+        values = {param.key: check_told("param", param.key, param.value) for param in params}
         submission = batch_submission(points, values, texts)
         self.commit(run_id, submission, {"name": name} if name else {}, check if params else None)
 

@@ -7,6 +7,7 @@ of its points passes, as in MLflow's SQL store.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Dict, List, Optional, Sequence
 
 from mlflow.entities import LoggedModel
@@ -17,7 +18,7 @@ from mlflow.utils.search_utils import SearchLoggedModelsPaginationToken, SearchL
 
 from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import models_of, numbers_of
-from mini_mlflow.mlflow_plugin.logged_models import to_model
+from mini_mlflow.mlflow_plugin.logged_models import as_told, to_model
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
 
 
@@ -50,6 +51,7 @@ class LoggedModelSearch(StoreContract):
             raise MlflowException.invalid_parameter_value("`dataset_name` in the `datasets` clause must be specified.")
         offset = _start_of(page_token, experiment_ids, filter_string, order_by)
         limit = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
+        _check_filter(filter_string)
         tree = models_of(self.root, self.settings)
         models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
         found = _Search.sort(_Search.filter_logged_models(models, filter_string, datasets), order_by)
@@ -61,7 +63,7 @@ class LoggedModelSearch(StoreContract):
                 order_by=order_by,
                 offset=offset + limit,
             ).encode()
-        return PagedList(found[offset : offset + limit], token=token)
+        return PagedList([as_told(one) for one in found[offset : offset + limit]], token=token)
 
 
 def _start_of(
@@ -75,6 +77,26 @@ def _start_of(
     token = SearchLoggedModelsPaginationToken.decode(page_token)
     token.validate(list(experiment_ids), filter_string or None, order_by or None)
     return int(token.offset)
+
+
+_OF_NUMBERS, _OF_TEXTS = ("<", "<=", ">", ">=", "=", "!="), ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+
+
+def _check_filter(filter_string: Optional[str]) -> None:
+    # Here, as MLflow's SQL store does: the search itself finds no fault with a filter where there are no models.
+    try:
+        comparisons = _Search.parse_search_filter(filter_string)
+    except MlflowException as error:
+        text = "Invalid filter string: %r. %s" % (filter_string, error.message)
+        raise MlflowException.invalid_parameter_value(text) from None
+    for one in comparisons:
+        is_number = one["type"] == "metric" or (one["type"] == "attribute" and one["key"] in _Search.NUMERIC_ATTRIBUTES)
+        allowed = _OF_NUMBERS if is_number else _OF_TEXTS
+        if one["comparator"].upper() not in allowed:
+            raise MlflowException.invalid_parameter_value(
+                "Invalid comparison operator for %s.%s: %r. Expected one of %s."
+                % (one["type"], one["key"], one["comparator"], allowed)
+            )
 
 
 _OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"}
@@ -98,11 +120,37 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
     def _apply_reversor_for_logged_model(cls, model: LoggedModel, order_by: Any) -> Any:
         """As MLflow's, but what a model does not have comes last, and is compared to nothing."""
         name = _OTHER_NAMES.get(order_by.field_name, order_by.field_name)
-        value = super()._apply_reversor_for_logged_model(model, dataclasses.replace(order_by, field_name=name))
         if "." in name:
-            return value
+            number = _latest_number(model.metrics, name.split(".", 1)[1], order_by)
+            return (number is None, number if number is None or order_by.ascending else -number)
+        value = super()._apply_reversor_for_logged_model(model, dataclasses.replace(order_by, field_name=name))
         is_missing = getattr(model, name) is None
         return (is_missing, None if is_missing else value)
+
+    @classmethod
+    def parse_order_by_for_logged_models(cls, order_by: Dict[str, Any]) -> Any:
+        """As MLflow's, which asks for a dataset's name beside its digest; MLflow's SQL store does not."""
+        digest = order_by.get("dataset_digest") if isinstance(order_by, dict) else None
+        if not digest:
+            return super().parse_order_by_for_logged_models(order_by)
+        parsed = super().parse_order_by_for_logged_models({**order_by, "dataset_digest": None})
+        return dataclasses.replace(parsed, dataset_digest=digest)
+
+
+def _latest_number(points: Sequence[Any], key: str, order_by: Any) -> Optional[float]:
+    """Of the points of a metric (on the dataset, if one is asked for) the latest; None: none, or not a number."""
+    name, digest = order_by.dataset_name, order_by.dataset_digest
+    found = [
+        point
+        for point in points
+        if point.key == key
+        and (not name or point.dataset_name == name)
+        and (not digest or point.dataset_digest == digest)
+    ]
+    if not found:
+        return None
+    number = min(found, key=lambda point: (-point.timestamp, -point.step, point.run_id or "")).value
+    return None if math.isnan(number) else float(number)
 
 
 class _WithOnePoint:
