@@ -139,7 +139,7 @@ def refuse_model_filters(store: Any) -> List[Any]:
 
 
 def order_models(store: Any) -> List[Any]:
-    """By the latest point: of one time, that of the highest step. On a dataset that is told by its digest alone too."""
+    """By the latest point, of those on a dataset if one is told, which may be by its digest alone."""
     run_id = make_run(store)
     one, other, bare = (store.create_logged_model("0", name, run_id) for name in ("one", "other", "bare"))
     points = [
@@ -157,6 +157,9 @@ def order_models(store: Any) -> List[Any]:
         for ascending in (True, False):
             order = {"field_name": "metrics.loss", "ascending": ascending, **dataset}
             seen.append(names(store.search_logged_models(["0"], order_by=[order])))
+    order = [{"field_name": "metrics.loss", "ascending": False}]
+    for dataset in ({"dataset_name": "cats", "dataset_digest": "a"}, {"dataset_name": "cats", "dataset_digest": "b"}):
+        seen.append(names(store.search_logged_models(["0"], datasets=[dataset], order_by=order)))
     return seen
 
 

@@ -1,7 +1,9 @@
 """Which logged models there are: filtered as MLflow's own search does, ordered, and given page by page.
 
-A model has a point for each time that a metric was logged for it, and a filter on a metric lets a model pass if any
-of its points passes, as in MLflow's SQL store.
+A model has a point for each time that a metric was logged for it. A filter on a metric asks what MLflow's SQL store of
+the same version asks: whether any of these points passes, and since MLflow 3.18 whether the latest does, the one with
+the highest step, then time, then value. An order goes by the latest, which before 3.18 is the one with the highest
+time, then step.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import dataclasses
 import math
 from typing import Any, Dict, List, Optional, Sequence
 
+from mlflow import __version__ as mlflow_version
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
@@ -54,7 +57,7 @@ class LoggedModelSearch(StoreContract):
         _check_filter(filter_string)
         tree = models_of(self.root, self.settings)
         models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
-        found = _Search.sort(_Search.filter_logged_models(models, filter_string, datasets), order_by)
+        found = _sort(_Search.filter_logged_models(models, filter_string, datasets), order_by, datasets)
         token = None
         if len(found) > offset + limit:
             token = SearchLoggedModelsPaginationToken(
@@ -99,6 +102,7 @@ def _check_filter(filter_string: Optional[str]) -> None:
             )
 
 
+_ONLY_THE_LATEST_COUNTS = tuple(map(int, mlflow_version.split(".")[:2])) >= (3, 18)
 _OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"}
 
 
@@ -114,7 +118,19 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
             condition = {**condition, "key": _OTHER_NAMES.get(str(key), key)}
         if condition.get("type") != "metric" or not model.metrics:
             return bool(matches(model, condition, datasets))
-        return any(matches(_WithOnePoint(model, point), condition, datasets) for point in model.metrics)
+        points = cls._points_that_count(model, str(condition.get("key")), datasets)
+        return any(matches(_WithPoints(model, [point]), condition, datasets) for point in points)
+
+    @classmethod
+    def _points_that_count(cls, model: LoggedModel, key: str, datasets: Any) -> List[Any]:
+        points = [
+            point
+            for point in model.metrics
+            if point.key == key and (not datasets or any(cls._is_metric_on_dataset(point, one) for one in datasets))
+        ]
+        if points and _ONLY_THE_LATEST_COUNTS:
+            return [max(points, key=lambda point: (point.step, point.timestamp, point.value))]
+        return points
 
     @classmethod
     def _apply_reversor_for_logged_model(cls, model: LoggedModel, order_by: Any) -> Any:
@@ -149,16 +165,31 @@ def _latest_number(points: Sequence[Any], key: str, order_by: Any) -> Optional[f
     ]
     if not found:
         return None
-    number = min(found, key=lambda point: (-point.timestamp, -point.step, point.run_id or "")).value
+    if _ONLY_THE_LATEST_COUNTS:
+        number = max(found, key=lambda point: (point.step, point.timestamp, point.value)).value
+    else:
+        number = min(found, key=lambda point: (-point.timestamp, -point.step, point.run_id or "")).value
     return None if math.isnan(number) else float(number)
 
 
-class _WithOnePoint:
-    """A model as if it had one point."""
+def _sort(models: List[Any], order_by: Optional[List[Dict[str, Any]]], datasets: Any) -> List[Any]:
+    if not datasets or not _ONLY_THE_LATEST_COUNTS:
+        return list(_Search.sort(models, order_by))
+    # Since MLflow 3.18 what was not measured on the datasets counts for the order as little as for the filter.
+    on_datasets = _Search._is_metric_on_dataset
+    found = [
+        _WithPoints(model, [point for point in model.metrics if any(on_datasets(point, one) for one in datasets)])
+        for model in models
+    ]
+    return [one.model for one in _Search.sort(found, order_by)]
 
-    def __init__(self, model: LoggedModel, point: Any) -> None:
-        self._model = model
-        self.metrics = [point]
+
+class _WithPoints:
+    """A model as if it had these points."""
+
+    def __init__(self, model: LoggedModel, points: List[Any]) -> None:
+        self.model = model
+        self.metrics = points
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        return getattr(self.model, name)
