@@ -10,6 +10,7 @@ import pytest
 
 from mini_mlflow.entities import RunAddress, resolve_settings
 from mini_mlflow.formats import mlflow_records as records
+from mini_mlflow.formats.values import encode_value
 from mini_mlflow.reading.trash import find_deleted
 from mini_mlflow.writing import lifecycle, trash
 from mini_mlflow.writing.start_request import StartRequest
@@ -20,9 +21,8 @@ CATS = records.DatasetInput("cats", "d/1", "local", "{}", None, "p", {"mlflow.da
 def test_records_of_a_run_come_back_in_order() -> None:
     """Whatever else there is among the tags; an object that was stored as text counts as well."""
     dogs = CATS._replace(name="dogs", schema="s", tags={})
-    tags = dict([records.dump_input(dogs), records.dump_model_input("m-2"), ("plain", 1)])
-    key, value = records.dump_input(CATS)
-    tags[key] = json.dumps(value)
+    tags = dict([records.dump_model_input("m-2"), ("plain", 1)], **records.dump_input(dogs))
+    tags.update((key, json.dumps(value)) for key, value in records.dump_input(CATS).items())
     tags.update(
         [records.dump_output(records.ModelOutput("m-1", 7)), records.dump_output(records.ModelOutput("m-0", 0))]
     )
@@ -34,8 +34,21 @@ def test_records_of_a_run_come_back_in_order() -> None:
     assert records.read_records({"plain": 1}) == ([], [], [])
 
 
+def test_long_profile_is_cut_and_comes_back() -> None:
+    """Each part is a tag that can be stored, two alike are one; two profiles take no part from each other."""
+    ours, theirs = (CATS._replace(profile=text * 2_000_000 + "end") for text in ("\x01a", "b"))
+    tags, others = records.dump_input(ours), records.dump_input(theirs)
+    assert [len(records.dump_input(CATS)), len(tags), len(others)] == [1, 3, 3]
+    assert all(records.is_record(key) and encode_value(value, "tag") for key, value in tags.items())
+    assert records.read_records(tags).dataset_inputs == [ours]
+    assert records.read_records({**tags, **others}).dataset_inputs == [theirs]
+    assert records.read_records({**others, **tags}).dataset_inputs == [ours]
+    tags.popitem()
+    assert records.read_records(tags).dataset_inputs == [ours._replace(profile=None)]
+
+
 def test_datasets_are_told_apart_by_name_and_digest_together() -> None:
-    assert records.input_key("a", "b") == records.dump_input(CATS._replace(name="a", digest="b"))[0]
+    assert [records.input_key("a", "b")] == list(records.dump_input(CATS._replace(name="a", digest="b")))
     assert records.input_key("ab", "c") != records.input_key("a", "bc")
 
 

@@ -136,7 +136,7 @@ def test_dataset_inputs_arrive_as_such(server: FakeServer, runs_dir: str) -> Non
     """The records that MLflow's plugin keeps as tags are inputs there, and no tags."""
     with ExperimentTracker(runs_dir=runs_dir).start_run(run_id="r") as started:
         # The public keys hold no colon.
-        started._submit(batch_submission(tags=dict([dump_input(DATASET)])))
+        started._submit(batch_submission(tags=dump_input(DATASET)))
     (run,) = go(server, runs_dir).runs
     assert run.inputs == 1
     assert server.run_of("r")["inputs"] == {("iris", "abc"): DATASET}

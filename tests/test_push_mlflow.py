@@ -78,7 +78,7 @@ def make_tree(runs_dir: str, name: str) -> Dict[str, Run]:
         parent.log_metric("early", 1e-300, step=-(2**40), timestamp=7)
         parent.log_text("weights", "model/weights.txt")
         parent.log_text("é", "wörter 50% (1).txt")
-        parent._submit(batch_submission(tags=dict([dump_input(DATASET)])))
+        parent._submit(batch_submission(tags=dump_input(DATASET)))
         with tracker.start_run("child", number, nested=True, run_id=name + "-child") as child:
             child._submit(batch_submission([("val/loss: a", 0.5, 1, 1000)], {"a/b": "c"}))
     return {"parent": parent, "child": child}
@@ -213,7 +213,7 @@ def test_lengths_and_keys_at_their_limits_arrive(real: Server, client: Any, runs
                 {"t" * 250: "😀" * 8000, "empty": ""},
             )
         )
-        run._submit(batch_submission(tags=dict([dump_input(DATASET._replace(name="d" * 500, digest="d" * 36))])))
+        run._submit(batch_submission(tags=dump_input(DATASET._replace(name="d" * 500, digest="d" * 36))))
     report = push(real.url, runs_dir)
     assert [(told.outcome, told.notes, told.error) for told in report.runs] == [("created", (), None)]
     (found,) = read(client, name_there).values()

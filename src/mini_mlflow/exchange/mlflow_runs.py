@@ -152,5 +152,4 @@ def _read_dataset_input(experiment_folder: str, dataset_id: str, tags: Any, tell
         texts.get("profile"),
         {str(key): str(value) for key, value in tags.items()} if isinstance(tags, Mapping) else {},
     )
-    key, value = dump_input(dataset)
-    return {key: value}
+    return dump_input(dataset)

@@ -7,6 +7,7 @@ own lists of tags leave these out; ours show them.
 ::
 
     mini_mlflow:input/<md5 of name and digest>   a dataset that a run used
+    mini_mlflow:input_part/<sha1 of the text>    a part of a long profile of such a dataset
     mini_mlflow:model_input/<model_id>           a logged model that a run used
     mini_mlflow:output/<model_id>                a logged model that a run made
     mini_mlflow:model                            of a logged model, what is no tag, param or metric of it
@@ -22,14 +23,17 @@ Pure: a record that is not as it should be is told by None, and nothing is raise
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
+from mini_mlflow.formats.mlflow_profiles import cut_profile, join_profile
 from mini_mlflow.formats.values import dump_number, to_nonfinite
 
 _Record = TypeVar("_Record")
 
 PREFIX = "mini_mlflow:"
 INPUT = PREFIX + "input/"
+INPUT_PART = PREFIX + "input_part/"
 MODEL_INPUT = PREFIX + "model_input/"
 OUTPUT = PREFIX + "output/"
 MODEL = PREFIX + "model"
@@ -125,25 +129,28 @@ def input_key(name: str, digest: str) -> str:
     return INPUT + _hash("md5", json.dumps([name, digest]))
 
 
-def dump_input(dataset: DatasetInput) -> Tuple[str, Dict[str, Any]]:
-    """Key and value of the tag."""
-    return input_key(dataset.name, dataset.digest), dict(dataset._asdict())
+def dump_input(dataset: DatasetInput) -> Dict[str, Any]:
+    """The tags: one, and those of the parts of a long profile."""
+    fields, parts = dict(dataset._asdict()), cut_profile(dataset.profile, INPUT_PART)
+    if parts:
+        fields.update(profile=None, profile_parts=[key for key, _ in parts])
+    return {input_key(dataset.name, dataset.digest): fields, **dict(parts)}
 
 
-def parse_input(value: Any) -> Optional[DatasetInput]:
-    """The dataset of a tag's value."""
+def parse_input(value: Any, tags: Mapping[str, Any] = MappingProxyType({})) -> Optional[DatasetInput]:
+    """The dataset of a tag's value; ``tags`` has the parts of a long profile."""
     fields = to_fields(value)
     if fields is None or not isinstance(fields.get("name"), str) or not isinstance(fields.get("digest"), str):
         return None
-    tags = fields.get("tags")
+    texts, parts = fields.get("tags"), fields.get("profile_parts")
     return DatasetInput(
         fields["name"],
         fields["digest"],
         str(fields.get("source_type") or ""),
         str(fields.get("source") or ""),
         _to_text(fields.get("schema")),
-        _to_text(fields.get("profile")),
-        {str(key): str(text) for key, text in tags.items()} if isinstance(tags, Mapping) else {},
+        join_profile(parts, tags) if isinstance(parts, list) else _to_text(fields.get("profile")),
+        {str(key): str(text) for key, text in texts.items()} if isinstance(texts, Mapping) else {},
     )
 
 
@@ -238,11 +245,9 @@ def read_records(tags: Mapping[str, Any]) -> RunRecords:
     keys = [key for key in tags if key.startswith(PREFIX)]
     if not keys:
         return _NOTHING
+    inputs = [parse_input(tags[key], tags) for key in keys if key.startswith(INPUT)]
     return RunRecords(
-        sorted(
-            (found for found in (parse_input(tags[key]) for key in keys if key.startswith(INPUT)) if found is not None),
-            key=lambda dataset: (dataset.name, dataset.digest),
-        ),
+        sorted((one for one in inputs if one is not None), key=lambda dataset: (dataset.name, dataset.digest)),
         sorted(key[len(MODEL_INPUT) :] for key in keys if key.startswith(MODEL_INPUT)),
         sorted(_parse_outputs(tags, keys)),
     )

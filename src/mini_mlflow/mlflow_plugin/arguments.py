@@ -16,8 +16,10 @@ from mini_mlflow.mlflow_plugin.refusals import experiment_not_found
 
 def to_number(experiment_id: Any) -> int:
     """Our number of MLflow's id. Raises MlflowException: it is none, or none that any experiment can have."""
-    if experiment_id is None or experiment_id == "":
-        return DEFAULT_ID
+    return DEFAULT_ID if experiment_id is None or experiment_id == "" else _to_told_number(experiment_id)
+
+
+def _to_told_number(experiment_id: Any) -> int:
     try:
         number = int(experiment_id)
     except (ValueError, TypeError):
@@ -48,9 +50,12 @@ def check_max_results(max_results: Optional[int], may_be_none: bool = False) -> 
 
 
 def to_known_number(experiment_id: Any) -> Optional[int]:
-    """Our number of MLflow's id; None for a number that no experiment has. Raises MlflowException: it is no number."""
+    """Our number of one of several ids; None for a number that no experiment has. Raises MlflowException: it is none.
+
+    Among several, MLflow takes nothing ("" or None) for the default experiment.
+    """
     try:
-        return to_number(experiment_id)
+        return _to_told_number(experiment_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None

@@ -31,6 +31,7 @@ from mini_mlflow.formats import mlflow_records
 from mini_mlflow.formats.commits import MetricChange
 from mini_mlflow.formats.times import LIMIT_MS
 from mini_mlflow.mlflow_plugin.refusals import (
+    check_told,
     param_changed,
     run_is_deleted,
     run_not_found,
@@ -125,7 +126,9 @@ class BatchMethods:
             if not isinstance(datasets, list):
                 raise TypeError("Argument 'datasets' should be a list, got '%s'" % type(datasets))
             _validate_dataset_inputs(datasets)
-        records = dict(map(_to_record, reversed(datasets or [])))
+        records: Dict[str, Any] = {}
+        for dataset in reversed(datasets or []):
+            records.update(_to_records(dataset))
         records.update(mlflow_records.dump_model_input(model.model_id) for model in models or [])
         self.record(run_id, records, overwrite=False)
 
@@ -195,7 +198,7 @@ class BatchMethods:
         texts = {tag.key: "" if tag.value is None else to_text(tag.value) for tag in tags}
         # MLflow leaves both the name and the tag as they are if the name is to be empty.
         name = texts.get(MLFLOW_RUN_NAME) or texts.pop(MLFLOW_RUN_NAME, None)
-        values = {param.key: "" if param.value is None else param.value for param in params}
+        values = {param.key: check_told("param", param.key, param.value) for param in params}
         submission = batch_submission(points, values, texts)
         self.commit(run_id, submission, {"name": name} if name else {}, check)
 
@@ -243,7 +246,7 @@ class BatchMethods:
             raise run_not_found(run_id) from None
 
 
-def _to_record(one: DatasetInput) -> tuple[str, Dict[str, Any]]:
+def _to_records(one: DatasetInput) -> Dict[str, Any]:
     dataset, tags = one.dataset, {tag.key: tag.value for tag in one.tags}
     return mlflow_records.dump_input(
         mlflow_records.DatasetInput(

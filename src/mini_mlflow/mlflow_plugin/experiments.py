@@ -68,6 +68,9 @@ class Misses(threading.local):
 class ExperimentMethods:
     """Experiments: made, found, renamed, tagged, deleted and restored."""
 
+    #: Both stores of MLflow have it under this name.
+    DEFAULT_EXPERIMENT_ID = str(DEFAULT_ID)
+
     misses: Misses
     root: str
     artifact_root_uri: str

@@ -30,7 +30,7 @@ from mini_mlflow.formats.mlflow_records import (
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso, now_ms
 from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import InnerTree, id_of, models_of
-from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.refusals import check_told, told_as_mlflow
 from mini_mlflow.writing.operations import batch_submission
 from mini_mlflow.writing.start_request import StartRequest
 
@@ -81,13 +81,13 @@ class LoggedModelMethods(StoreContract):
         address = models.find(model_id)
         view = None if address is None else models.read(address)
         if address is not None and view is not None:
-            return to_model(address, view)
+            return as_told(to_model(address, view))
         deleted = models.find_deleted(model_id) if allow_deleted else None
         if deleted is not None:
             address = models.address(deleted.experiment_id, model_id)
             view = models.read(address, deleted=True)
             if view is not None:
-                return to_model(address, view, iso_to_ms(deleted.deleted_at))
+                return as_told(to_model(address, view, iso_to_ms(deleted.deleted_at)))
         raise model_not_found(model_id)
 
     @told_as_mlflow
@@ -200,6 +200,12 @@ def to_model(address: RunAddress, view: Any, deleted_ms: Optional[int] = None) -
     )
 
 
+def as_told(model: LoggedModel) -> LoggedModel:
+    """The model as MLflow's SQL store tells it: with None for no metrics, which MLflow's search cannot go through."""
+    model.metrics = model.metrics or None
+    return model
+
+
 def _metrics_of(model_id: str, tags: Dict[str, Any]) -> List[Metric]:
     found = [parse_metric(value) for key, value in tags.items() if key.startswith(METRIC)]
     points = [one for one in found if one is not None]
@@ -221,14 +227,14 @@ def _metrics_of(model_id: str, tags: Dict[str, Any]) -> List[Metric]:
 
 def _check_params(params: Optional[List[LoggedModelParameter]]) -> Dict[str, str]:
     checked = [_validate_param(param.key, param.value) for param in params or []]
-    return {param.key: "" if param.value is None else str(param.value) for param in checked}
+    return {param.key: check_told("param", param.key, param.value) for param in checked}
 
 
 def _check_tags(tags: Optional[List[LoggedModelTag]]) -> Dict[str, str]:
     for tag in tags or []:
         _validate_tag_name(tag.key)
         check_is_no_record(tag.key)
-    return {tag.key: "" if tag.value is None else str(tag.value) for tag in tags or []}
+    return {tag.key: check_told("tag", tag.key, tag.value) for tag in tags or []}
 
 
 def check_is_no_record(key: str) -> None:

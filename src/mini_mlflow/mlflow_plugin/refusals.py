@@ -7,6 +7,7 @@ from typing import Any, Callable, TypeVar, cast
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
+    BAD_REQUEST,
     INTERNAL_ERROR,
     INVALID_PARAMETER_VALUE,
     INVALID_STATE,
@@ -48,6 +49,13 @@ def to_mlflow(error: Exception) -> MlflowException:
     if isinstance(error, OSError):
         return MlflowException(str(error), INTERNAL_ERROR)
     return MlflowException(str(error), INVALID_PARAMETER_VALUE)
+
+
+def check_told(what: str, key: str, value: object) -> str:
+    """The value as text. Raises MlflowException for None, which MLflow's database has no place for either."""
+    if value is None:
+        raise MlflowException("The %s %r has no value." % (what, key), BAD_REQUEST)
+    return str(value)
 
 
 def run_not_found(run_id: object) -> MlflowException:

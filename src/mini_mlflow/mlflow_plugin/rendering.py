@@ -77,10 +77,14 @@ def to_status(metadata: Mapping[str, Any]) -> str:
 
 
 def to_end_time(metadata: Mapping[str, Any]) -> Optional[int]:
-    """Milliseconds since the epoch. Of an open run None, unless MLflow told one: one that goes on keeps it there."""
-    if metadata.get("status") in END_STATUSES:
-        return iso_to_ms(metadata.get("end_time"))
+    """Milliseconds since the epoch. Of an open run None, unless MLflow told one: one that goes on keeps it there.
+
+    None also for one that MLflow ended without saying when: our own end time stands in the field of MLflow's then.
+    """
     told = metadata.get(MLFLOW_END_TIME)
+    if metadata.get("status") in END_STATUSES:
+        ended_at = metadata.get("end_time")
+        return None if ended_at == told else iso_to_ms(ended_at)
     return told if type(told) is int else None
 
 

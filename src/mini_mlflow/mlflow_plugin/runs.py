@@ -22,7 +22,7 @@ from mlflow.utils.name_utils import _generate_random_name
 from mini_mlflow.disk.keys import new_run_id
 from mini_mlflow.entities import ACTIVE, END_STATUSES, RUNNING, RunAddress
 from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError
-from mini_mlflow.formats.times import LIMIT_MS, ms_to_iso
+from mini_mlflow.formats.times import FIRST_MS, LIMIT_MS, ms_to_iso, now_iso
 from mini_mlflow.mlflow_plugin.batches import BatchMethods
 from mini_mlflow.mlflow_plugin.experiments import ExperimentMethods
 from mini_mlflow.mlflow_plugin.refusals import run_is_deleted, told_as_mlflow
@@ -125,8 +125,12 @@ class RunMethods(BatchMethods, ExperimentMethods):
         ended_at = None if end_time is None else _to_iso(end_time, "end_time")
         run = self.handles.open(run_id)
         if not run.ended:
+            at = ended_at or now_iso()
+            if ended_at is None:
+                # Before it ends: in a run that is open the field says nothing yet.
+                self.commit(run_id, batch_submission(), {MLFLOW_END_TIME: at})
             try:
-                lifecycle.end(run, status, ended_at)
+                lifecycle.end(run, status, at)
                 self.handles.forget(run_id)
                 return
             except RunDeletedError:
@@ -187,8 +191,8 @@ def _agree_on_name(run_name: Optional[str], tag: Optional[str]) -> str:
 
 
 def _to_iso(time_ms: Any, what: str) -> str:
-    if isinstance(time_ms, bool) or not isinstance(time_ms, (int, float)) or not 0 <= time_ms <= LIMIT_MS:
+    if isinstance(time_ms, bool) or not isinstance(time_ms, (int, float)) or not FIRST_MS <= time_ms <= LIMIT_MS:
         raise MlflowException.invalid_parameter_value(
-            "%s must be milliseconds since the epoch, from 0 to %d, not %r" % (what, LIMIT_MS, time_ms)
+            "%s must be milliseconds since the epoch, from %d to %d, not %r" % (what, FIRST_MS, LIMIT_MS, time_ms)
         )
     return ms_to_iso(int(time_ms))

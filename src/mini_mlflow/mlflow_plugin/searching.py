@@ -50,6 +50,7 @@ class SearchMethods(ExperimentMethods):
         page_token: Optional[str],
     ) -> Tuple[List[Run], Optional[str]]:
         """The page of runs that pass the filter, in order, and the token of the next page (None: the last)."""
+        _check_comparators(filter_string)
         check_max_results(max_results, may_be_none=True)
         _check_order(order_by)
         # Before anything is read: a mistake is told also where there are no runs.
@@ -120,8 +121,21 @@ class SearchMethods(ExperimentMethods):
             return None
 
 
+def _check_comparators(filter_string: Optional[str]) -> None:
+    # SearchUtils would find fault with them only where there is a run to compare.
+    for one in SearchUtils.parse_search_filter(filter_string):
+        kind, key, comparator = one["type"], one["key"], one["comparator"].upper()
+        SearchUtils.is_string_attribute(kind, key, comparator)
+        SearchUtils.is_numeric_attribute(kind, key, comparator)
+        for check in (SearchUtils.is_metric, SearchUtils.is_param, SearchUtils.is_tag, SearchUtils.is_dataset):
+            check(kind, comparator)
+
+
 def _check_order(order_by: Optional[List[str]]) -> None:
     parsed = [SearchUtils.parse_order_by_for_search_runs(clause)[:2] for clause in order_by or []]
+    for kind, _ in parsed:
+        if kind not in ("metric", "parameter", "tag", "attribute"):
+            raise MlflowException.invalid_parameter_value("Invalid identifier type '%s'" % kind)
     keys = [(kind, SearchUtils.translate_key_alias(key)) for kind, key in parsed]
     if len(set(keys)) < len(keys):
         raise MlflowException("`order_by` contains duplicate fields: %s" % (order_by,))
