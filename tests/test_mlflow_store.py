@@ -259,6 +259,7 @@ def metrics(witness: Witness) -> None:
     for key in [*points, "batch", "none"]:
         witness.note("history of " + key, list(store.get_metric_history(run, key)))
         witness.note("bulk of " + key, store.get_metric_history_bulk([run, "f" * 32], key, 5))
+    witness.note("history of no run", list(store.get_metric_history("f" * 32, "batch")))
     witness.note("pages", read_pages(lambda token: store.get_metric_history(run, "batch", 7, token)))
     witness.refused("bad token", lambda: store.get_metric_history(run, "batch", 7, "!"), text=False)
     other = witness.run(number, "other")
