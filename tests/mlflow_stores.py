@@ -24,7 +24,7 @@ LARGEST = 1.7976931348623157e308
 NOW_MS = 1_700_000_000_000
 #: The words of MLflow's file store, which stand in our messages after those of its SQL store.
 _FILE_STORES_WORDS = re.compile(
-    r" \((?:Run|The run|Model|Experiment|The experiment|Could not find|Could not create|Cannot rename) [^()]*\)$"
+    r" \((?:Run|Model|Experiment|The (?:run|experiment)|Could not (?:find|create)|Cannot rename|Invalid) [^()]*\)$"
 )
 
 

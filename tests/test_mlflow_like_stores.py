@@ -85,6 +85,7 @@ CALLS: Dict[str, Callable[[Stage], Any]] = {
     "deleted experiment: model": lambda on: on.store.create_logged_model(on.deleted),
     "name taken": lambda on: on.store.create_experiment("orchard"),
     "new name taken": lambda on: on.store.rename_experiment(on.active, "Default"),
+    "too many results": lambda on: on.store.search_runs([on.active], "", 1, max_results=50_001),
     "no run to read": lambda on: on.store.get_run(NO_RUN),
     "no run to delete": lambda on: on.store.delete_run(NO_RUN),
     "no run to restore": lambda on: on.store.restore_run(NO_RUN),
@@ -135,3 +136,14 @@ def test_the_default_experiment_has_its_number(stages: tuple[Stage, Stage]) -> N
     ours, theirs = stages
     assert ours.store.DEFAULT_EXPERIMENT_ID == theirs.store.DEFAULT_EXPERIMENT_ID == "0"
     assert ours.store.get_experiment(ours.store.DEFAULT_EXPERIMENT_ID).name == "Default"
+
+
+def test_the_first_step_of_an_output_counts(stages: tuple[Stage, Stage]) -> None:
+    """A model that a run says twice it has made keeps the step of the first time, also within one call."""
+    for on in stages:
+        store, run_id = on.store, on.store.create_run(on.active, "gardener", 1, [], "quince").info.run_id
+        one, other = (store.create_logged_model(on.active, name).model_id for name in ("one", "other"))
+        store.log_outputs(run_id, [LoggedModelOutput(one, 3)])
+        store.log_outputs(run_id, [LoggedModelOutput(one, 4), LoggedModelOutput(other, 5), LoggedModelOutput(other, 6)])
+        outputs = {output.model_id: output.step for output in store.get_run(run_id).outputs.model_outputs}
+        assert outputs == {one: 3, other: 5}

@@ -145,7 +145,11 @@ def delete(store: Any, ids: Ids) -> List[Any]:
     kept, gone = (store.create_logged_model("0", name, None, tags(a=name)).model_id for name in ("kept", "gone"))
     store.delete_logged_model(gone)
     deleted = store.get_logged_model(gone, allow_deleted=True)
+    run_id = make_run(store)
+    store.log_batch(run_id, [metric("acc", 0.5, gone), metric("acc", 0.75, kept, step=1)], [], [])
     seen = [
+        store.get_run(run_id).data.metrics,
+        [point.value for point in store.get_logged_model(kept).metrics],
         code_of(lambda: store.get_logged_model(gone)),
         show_model(deleted, ids),
         [model.name for model in store.search_logged_models(["0"])],

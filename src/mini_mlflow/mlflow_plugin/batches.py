@@ -127,7 +127,7 @@ class BatchMethods:
             _validate_dataset_inputs(datasets)
         records = dict(map(_to_record, reversed(datasets or [])))
         records.update(mlflow_records.dump_model_input(model.model_id) for model in models or [])
-        self.record(run_id, records, overwrite=False)
+        self.record(run_id, records)
 
     @told_as_mlflow
     def record_logged_model(self, run_id: str, mlflow_model: Any) -> None:
@@ -144,15 +144,15 @@ class BatchMethods:
 
     # -- what they share ---------------------------------------------------------------------------------------
 
-    def record(self, run_id: str, records: Mapping[str, Any], overwrite: bool) -> None:
-        """Records of `formats.mlflow_records` are on disk, in one commit; those that are there are replaced, or kept.
+    def record(self, run_id: str, records: Mapping[str, Any]) -> None:
+        """Records of `formats.mlflow_records` are on disk, in one commit; those that are there stay as they are.
 
         Raises MlflowException, or errors of this package and of the disk, as `commit`.
         """
         run, is_deleted = self.handles.read(run_id)
         if is_deleted:
             raise run_is_deleted(run_id)
-        wanted = {key: value for key, value in records.items() if overwrite or key not in run.tags}
+        wanted = {key: value for key, value in records.items() if key not in run.tags}
         if wanted:
             self.commit(run_id, batch_submission(tags=wanted))
 
