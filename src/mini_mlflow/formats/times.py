@@ -11,8 +11,9 @@ _SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6})\d*)?(?:Z|\+00:00)?\Z")
 
-#: The end of the year 9999, the last that ISO 8601 writes with four digits.
+#: The end of the year 9999, the last that ISO 8601 writes with four digits, and the beginning of the first year.
 LIMIT_MS = 253402300799999
+FIRST_MS = -62135596800000
 
 
 def now_ms() -> int:
@@ -26,7 +27,10 @@ def now_iso() -> str:
 
 
 def ms_to_iso(time_ms: int) -> str:
-    """``2026-11-23T07:15:10.123Z`` of milliseconds from 0 to `LIMIT_MS`."""
+    """``2026-11-23T07:15:10.123Z`` of milliseconds from `FIRST_MS` to `LIMIT_MS`."""
+    if time_ms < 0:
+        # On Windows, time.gmtime knows nothing before 1970. After that it is the faster one.
+        return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
     seconds, ms = divmod(time_ms, 1000)
     return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (*time.gmtime(seconds)[:6], ms)
 

@@ -22,7 +22,7 @@ from mlflow.utils.name_utils import _generate_random_name
 from mini_mlflow.disk.keys import new_run_id
 from mini_mlflow.entities import ACTIVE, END_STATUSES, RUNNING, RunAddress
 from mini_mlflow.errors import MiniMlflowError, RunDeletedError, RunEndedError
-from mini_mlflow.formats.times import LIMIT_MS, ms_to_iso
+from mini_mlflow.formats.times import FIRST_MS, LIMIT_MS, ms_to_iso
 from mini_mlflow.mlflow_plugin.batches import BatchMethods
 from mini_mlflow.mlflow_plugin.experiments import ExperimentMethods
 from mini_mlflow.mlflow_plugin.refusals import run_is_deleted, told_as_mlflow
@@ -187,8 +187,9 @@ def _agree_on_name(run_name: Optional[str], tag: Optional[str]) -> str:
 
 
 def _to_iso(time_ms: Any, what: str) -> str:
-    if isinstance(time_ms, bool) or not isinstance(time_ms, (int, float)) or not 0 <= time_ms <= LIMIT_MS:
+    is_number = isinstance(time_ms, (int, float)) and not isinstance(time_ms, bool)
+    if not is_number or not FIRST_MS <= time_ms <= LIMIT_MS:
         raise MlflowException.invalid_parameter_value(
-            "%s must be milliseconds since the epoch, from 0 to %d, not %r" % (what, LIMIT_MS, time_ms)
+            "%s must be milliseconds since the epoch, from %d to %d, not %r" % (what, FIRST_MS, LIMIT_MS, time_ms)
         )
     return ms_to_iso(int(time_ms))
