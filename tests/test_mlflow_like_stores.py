@@ -89,6 +89,9 @@ CALLS: Dict[str, Callable[[Stage], Any]] = {
     "no run to read": lambda on: on.store.get_run(NO_RUN),
     "no run to delete": lambda on: on.store.delete_run(NO_RUN),
     "no run to restore": lambda on: on.store.restore_run(NO_RUN),
+    "no run, all metrics": lambda on: on.store.get_all_metrics(NO_RUN),
+    "no run, all params": lambda on: on.store.get_all_params(NO_RUN),
+    "no run, all tags": lambda on: on.store.get_all_tags(NO_RUN),
     "no model": lambda on: on.store.get_logged_model("m-none"),
     **{"no run: " + name: lambda on, do=do: do(on.store, NO_RUN) for name, do in RUN_CALLS.items()},
     **{"deleted run: " + name: lambda on, do=do: do(on.store, on.deleted_run) for name, do in RUN_CALLS.items()},
@@ -147,3 +150,19 @@ def test_the_first_step_of_an_output_counts(stages: tuple[Stage, Stage]) -> None
         store.log_outputs(run_id, [LoggedModelOutput(one, 4), LoggedModelOutput(other, 5), LoggedModelOutput(other, 6)])
         outputs = {output.model_id: output.step for output in store.get_run(run_id).outputs.model_outputs}
         assert outputs == {one: 3, other: 5}
+
+
+def test_all_of_a_run_is_told_as_by_the_file_store(stages: tuple[Stage, Stage]) -> None:
+    """Its latest metrics, params and tags, and the tags of an experiment, each asked for by itself."""
+    seen = []
+    for on in stages:
+        store, run_id = on.store, on.store.create_run(on.active, "gardener", 1, [], "medlar").info.run_id
+        points = [Metric("height", 1.5, 3, 1), Metric("height", 2.5, 2, 2), Metric("girth/cm", 4.0, 1, 0)]
+        store.log_batch(run_id, points, [Param("soil", "loam"), Param("row", "7")], [RunTag("kind", "rosaceae")])
+        store.set_experiment_tag(on.active, ExperimentTag("place", "hill"))
+        store.delete_run(run_id)
+        pairs = (store.get_all_params(run_id), store.get_all_tags(run_id), store.get_all_experiment_tags(on.active))
+        metrics = sorted((one.key, one.value, one.timestamp, one.step) for one in store.get_all_metrics(run_id))
+        seen.append([metrics, *(sorted((one.key, one.value) for one in found) for found in pairs)])
+    assert seen[0] == seen[1]
+    assert seen[0][0] == [("girth/cm", 4.0, 1, 0), ("height", 2.5, 2, 2)]
