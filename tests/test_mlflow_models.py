@@ -150,7 +150,11 @@ def delete(store: Any, ids: Ids) -> List[Any]:
     kept, gone = (store.create_logged_model("0", name, None, tags(a=name)).model_id for name in ("kept", "gone"))
     store.delete_logged_model(gone)
     deleted = store.get_logged_model(gone, allow_deleted=True)
+    run_id = make_run(store)
+    store.log_batch(run_id, [metric("acc", 0.5, gone), metric("acc", 0.75, kept, step=1)], [], [])
     seen = [
+        store.get_run(run_id).data.metrics,
+        [point.value for point in store.get_logged_model(kept).metrics],
         code_of(lambda: store.get_logged_model(gone)),
         show_model(deleted, ids),
         [model.name for model in store.search_logged_models(["0"])],
@@ -396,7 +400,7 @@ def test_metric_of_a_model_is_logged_again_after_a_kill_at_any_step_and_is_there
                 log(root)
 
         status = in_child(act_and_die)
-        seen.append([len(open_store(root).get_logged_model(model_id).metrics), count_points(root, run_id)])
+        seen.append([len(open_store(root).get_logged_model(model_id).metrics or ()), count_points(root, run_id)])
         log(root)
         assert len(open_store(root).get_logged_model(model_id).metrics) == 1
         assert [point.value for point in open_store(root).get_metric_history(run_id, "acc")] == [0.5]

@@ -149,6 +149,10 @@ def runs(witness: Witness) -> None:
     witness.note("name by tag", by_tag)
     witness.note("a name is drawn", len(store.create_run(number, "u", 5, [], None).info.run_name) > 3)
     witness.refused("two names", lambda: store.create_run(number, "u", 5, [RunTag("mlflow.runName", "a")], "b"))
+    early = store.create_run(number, "u", -1_234_567, [], "early").info
+    witness.name(early.run_id, "<early>")
+    store.update_run_info(early.run_id, RunStatus.FINISHED, -1, None)
+    witness.note("before 1970", store.get_run(early.run_id).info)
     witness.refused("no experiment", lambda: store.create_run("4711", "u", 5, [], "x"))
     witness.refused("no run", lambda: store.get_run("f" * 32))
     witness.refused("no run to update", lambda: store.update_run_info("f" * 32, RunStatus.FINISHED, 1, None))
@@ -259,6 +263,7 @@ def metrics(witness: Witness) -> None:
     for key in [*points, "batch", "none"]:
         witness.note("history of " + key, list(store.get_metric_history(run, key)))
         witness.note("bulk of " + key, store.get_metric_history_bulk([run, "f" * 32], key, 5))
+    witness.note("history of no run", list(store.get_metric_history("f" * 32, "batch")))
     witness.note("pages", read_pages(lambda token: store.get_metric_history(run, "batch", 7, token)))
     witness.refused("bad token", lambda: store.get_metric_history(run, "batch", 7, "!"), text=False)
     other = witness.run(number, "other")

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mini_mlflow.formats.times import LIMIT_MS, iso_to_ms, ms_to_iso, now_iso, now_ms
+from mini_mlflow.formats.times import FIRST_MS, LIMIT_MS, iso_to_ms, ms_to_iso, now_iso, now_ms
 
 pure = settings(deadline=None, derandomize=True, max_examples=50)
 
 
 @pure
-@given(st.integers(min_value=0, max_value=LIMIT_MS))
+@given(st.integers(min_value=FIRST_MS, max_value=LIMIT_MS))
 def test_milliseconds_survive_the_text(time_ms: int) -> None:
-    """Every millisecond to the end of the year 9999 has a text, which reads back as that millisecond."""
+    """Every millisecond from the year 1 to the end of the year 9999 has a text, which reads back as that one."""
     text = ms_to_iso(time_ms)
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z", text)
     assert iso_to_ms(text) == time_ms
@@ -34,7 +34,7 @@ def test_text_agrees_with_datetime(moment: datetime) -> None:
 
 def test_order_of_texts_is_the_order_of_times() -> None:
     """Two texts of one format sort as their times do, also at the turn of a year."""
-    times_ms = [0, 1, 999, 1000, 1763882110123, 1767225599999, 1767225600000, LIMIT_MS]
+    times_ms = [FIRST_MS, -1, 0, 1, 999, 1000, 1763882110123, 1767225599999, 1767225600000, LIMIT_MS]
     assert sorted(ms_to_iso(time_ms) for time_ms in times_ms) == [ms_to_iso(time_ms) for time_ms in times_ms]
 
 

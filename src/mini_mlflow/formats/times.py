@@ -29,6 +29,9 @@ def now_iso() -> str:
 
 def ms_to_iso(time_ms: int) -> str:
     """``2026-11-23T07:15:10.123Z`` of milliseconds from `FIRST_MS` to `LIMIT_MS`; metrics have none below 0."""
+    if time_ms < 0:
+        # On Windows, time.gmtime knows nothing before 1970. After that it is the faster one.
+        return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
     seconds, ms = divmod(time_ms, 1000)
     return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (*time.gmtime(seconds)[:6], ms)
 

@@ -11,7 +11,7 @@ from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 from mini_mlflow.disk.keys import check_experiment_id
 from mini_mlflow.errors import InvalidTypeError, InvalidValueError
 from mini_mlflow.formats.experiments import DEFAULT_ID
-from mini_mlflow.mlflow_plugin.refusals import experiment_not_found
+from mini_mlflow.mlflow_plugin.refusals import experiment_not_found, in_both_words
 
 
 def to_number(experiment_id: Any) -> int:
@@ -37,16 +37,13 @@ def check_max_results(max_results: Optional[int], may_be_none: bool = False) -> 
     """Raises MlflowException for a size of pages that MLflow refuses."""
     if max_results is None and may_be_none:
         return
-    problem = ""
+    text = "Invalid value %s for parameter 'max_results' supplied. It must be " % (max_results,)
     if not isinstance(max_results, int) or max_results < 1:
-        problem = "a positive integer"
-    elif max_results > SEARCH_MAX_RESULTS_THRESHOLD:
-        problem = "at most %d" % SEARCH_MAX_RESULTS_THRESHOLD
-    if problem:
-        raise MlflowException(
-            "Invalid value %s for parameter 'max_results' supplied. It must be %s" % (max_results, problem),
-            INVALID_PARAMETER_VALUE,
-        )
+        raise MlflowException(text + "a positive integer", INVALID_PARAMETER_VALUE)
+    if max_results > SEARCH_MAX_RESULTS_THRESHOLD:
+        most = "at most %d" % SEARCH_MAX_RESULTS_THRESHOLD
+        file_store = "Invalid value for request parameter max_results. It must be %s, but got value %d"
+        raise MlflowException(in_both_words(text + most, file_store % (most, max_results)), INVALID_PARAMETER_VALUE)
 
 
 def to_known_number(experiment_id: Any) -> Optional[int]:

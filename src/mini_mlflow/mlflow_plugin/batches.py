@@ -130,7 +130,7 @@ class BatchMethods:
         for dataset in reversed(datasets or []):
             records.update(_to_records(dataset))
         records.update(mlflow_records.dump_model_input(model.model_id) for model in models or [])
-        self.record(run_id, records, overwrite=False)
+        self.record(run_id, records)
 
     @told_as_mlflow
     def record_logged_model(self, run_id: str, mlflow_model: Any) -> None:
@@ -150,14 +150,14 @@ class BatchMethods:
 
     # -- what they share ---------------------------------------------------------------------------------------
 
-    def record(self, run_id: str, records: Mapping[str, Any], overwrite: bool) -> None:
-        """Records of `formats.mlflow_records` are on disk, in one commit; those that are there are replaced, or kept.
+    def record(self, run_id: str, records: Mapping[str, Any]) -> None:
+        """Records of `formats.mlflow_records` are on disk, in one commit; those that are there stay as they are.
 
         Raises MlflowException, or errors of this package and of the disk, as `commit`.
         """
 
         def add(current: Current) -> Submission:
-            known = {} if overwrite else current.tags(records)
+            known = current.tags(records)
             return batch_submission(tags={key: value for key, value in records.items() if key not in known})
 
         self.commit(run_id, compute=add)

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from mlflow.entities import Experiment, ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE, RESOURCE_ALREADY_EXISTS
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, INVALID_STATE
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking import SEARCH_MAX_RESULTS_DEFAULT
 from mlflow.utils.search_utils import SearchExperimentsUtils
@@ -34,7 +34,9 @@ from mini_mlflow.mlflow_plugin.arguments import check_max_results, to_number
 from mini_mlflow.mlflow_plugin.locations import default_artifact_root
 from mini_mlflow.mlflow_plugin.refusals import (
     experiment_is_deleted,
+    experiment_is_taken,
     experiment_not_found,
+    in_both_words,
     tag_not_found,
     told_as_mlflow,
 )
@@ -68,7 +70,7 @@ class Misses(threading.local):
 class ExperimentMethods:
     """Experiments: made, found, renamed, tagged, deleted and restored."""
 
-    #: Both stores of MLflow have it under this name.
+    #: Programs ask both of MLflow's stores for it.
     DEFAULT_EXPERIMENT_ID = str(DEFAULT_ID)
 
     misses: Misses
@@ -100,10 +102,7 @@ class ExperimentMethods:
         taken = self._find_by_name(name)
         if taken is None or (missed and taken.lifecycle_stage == ACTIVE):
             return taken
-        hint = ""
-        if taken.lifecycle_stage != ACTIVE:
-            hint = " in deleted state. You can restore the experiment, or permanently delete it to use its name again"
-        raise MlflowException("Experiment(name=%s) already exists%s." % (name, hint), RESOURCE_ALREADY_EXISTS)
+        raise experiment_is_taken(name, is_deleted=taken.lifecycle_stage != ACTIVE)
 
     @told_as_mlflow
     def get_experiment(self, experiment_id: Any) -> Experiment:
@@ -142,7 +141,13 @@ class ExperimentMethods:
 
         def rename(experiment: OurExperiment) -> OurExperiment:
             if experiment.lifecycle_stage != ACTIVE:
-                raise MlflowException("Cannot rename a non-active experiment.", INVALID_STATE)
+                raise MlflowException(
+                    in_both_words(
+                        "Cannot rename a non-active experiment.",
+                        "Cannot rename experiment in non-active lifecycle stage. Current stage: deleted",
+                    ),
+                    INVALID_STATE,
+                )
             if experiment_name(experiment) == new_name:
                 return experiment
             self._find_taken(new_name, missed=False)
@@ -168,7 +173,7 @@ class ExperimentMethods:
         """The experiment is active, and all of its runs are back."""
         experiment = self.find_experiment(experiment_id)
         if experiment.lifecycle_stage == ACTIVE:
-            raise experiment_not_found(experiment_id)
+            raise experiment_not_found(experiment_id, "deleted experiment")
         self._tracker().restore_experiment(experiment.experiment_id)
 
     @told_as_mlflow
@@ -178,7 +183,7 @@ class ExperimentMethods:
         number = self.find_experiment(experiment_id).experiment_id
 
         def set_tag(experiment: OurExperiment) -> OurExperiment:
-            self.check_active(experiment)
+            self.check_active(experiment, "The experiment %s must be in the 'active' lifecycle_stage to set tags")
             return experiment._replace(
                 tags={**experiment.tags, tag.key: to_text(tag.value)}, last_update_time=now_iso()
             )
@@ -191,7 +196,7 @@ class ExperimentMethods:
         number = self.find_experiment(experiment_id).experiment_id
 
         def delete_tag(experiment: OurExperiment) -> OurExperiment:
-            self.check_active(experiment)
+            self.check_active(experiment, "The experiment %s must be in the 'active' lifecycle_stage to delete tags")
             if key not in experiment.tags:
                 raise tag_not_found(key, "experiment", str(experiment_id))
             left = {one: value for one, value in experiment.tags.items() if one != key}
@@ -208,10 +213,10 @@ class ExperimentMethods:
             raise experiment_not_found(experiment_id)
         return found
 
-    def check_active(self, experiment: OurExperiment) -> None:
-        """Raises MlflowException if the experiment is deleted."""
+    def check_active(self, experiment: OurExperiment, file_store: str) -> None:
+        """Raises MlflowException if the experiment is deleted; ``file_store`` as for `experiment_is_deleted`."""
         if experiment.lifecycle_stage != ACTIVE:
-            raise experiment_is_deleted(experiment.experiment_id)
+            raise experiment_is_deleted(experiment.experiment_id, file_store)
 
     def artifact_location(self, experiment: OurExperiment, in_trash: bool = False) -> str:
         """The URI below which its runs have their artifacts. Where that is in the tree, those in the trash have them

@@ -15,7 +15,7 @@ from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.search_utils import SearchUtils
 
 from mini_mlflow.entities import Point
-from mini_mlflow.mlflow_plugin.refusals import run_not_found, told_as_mlflow
+from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
 from mini_mlflow.mlflow_plugin.run_handles import RunHandles
 from mini_mlflow.reading.metric_history import read_history
 
@@ -43,7 +43,7 @@ class HistoryMethods:
         """The points of several runs, run by run; the first ``max_results`` of all of them."""
         found: List[MetricWithRunId] = []
         for run_id in sorted(set(run_ids)):
-            for point in sorted(self._points_if_any(run_id, metric_key), key=_by_time)[: max_results - len(found)]:
+            for point in sorted(self._points(run_id, metric_key), key=_by_time)[: max_results - len(found)]:
                 found.append(MetricWithRunId(_to_metric(metric_key, point), run_id))
         return found
 
@@ -63,7 +63,7 @@ class HistoryMethods:
             )
         found: List[MetricWithRunId] = []
         for run_id in run_ids:
-            points = sorted(self._points_if_any(run_id, metric_key), key=_by_step)
+            points = sorted(self._points(run_id, metric_key), key=_by_step)
             if start_step is not None and end_step is not None:
                 points = [point for point in points if start_step <= point.step <= end_step]
             for point in _thin_out(points, max(1, max_results)):
@@ -76,33 +76,29 @@ class HistoryMethods:
     ) -> List[MetricWithRunId]:
         """The points at these steps."""
         wanted = set(steps)
-        points = [point for point in self._points_if_any(run_id, metric_key) if point.step in wanted]
+        points = [point for point in self._points(run_id, metric_key) if point.step in wanted]
         points.sort(key=_by_step)
         return [MetricWithRunId(_to_metric(metric_key, point), run_id) for point in points[:max_results]]
 
     @told_as_mlflow
     def get_max_step_for_metric(self, run_id: str, metric_key: str) -> int:
         """The highest step; 0 if the run has no such metric."""
-        return max((point.step for point in self._points_if_any(run_id, metric_key)), default=0)
+        return max((point.step for point in self._points(run_id, metric_key)), default=0)
 
     def _points(self, run_id: str, metric_key: str) -> List[Point]:
+        """None of a run that there is not: so says MLflow's SQL store; its file store raises."""
         for _ in range(_MOVED_AT_MOST):
-            standing = self.handles.find(run_id)
             try:
-                shown = read_history(standing.paths, metric_key).shown
+                shown = read_history(self.handles.find(run_id).paths, metric_key).shown
             except FileNotFoundError:
                 # Deleted or restored since it was found.
                 continue
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return []
+                raise
             return _drop_duplicates(shown)
-        raise run_not_found(run_id)
-
-    def _points_if_any(self, run_id: str, metric_key: str) -> List[Point]:
-        try:
-            return self._points(run_id, metric_key)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return []
-            raise
+        return []
 
 
 def _drop_duplicates(points: List[Point]) -> List[Point]:

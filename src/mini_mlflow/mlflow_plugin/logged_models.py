@@ -30,7 +30,7 @@ from mini_mlflow.formats.mlflow_records import (
 from mini_mlflow.formats.times import iso_to_ms, ms_to_iso, now_ms
 from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import InnerTree, id_of, models_of
-from mini_mlflow.mlflow_plugin.refusals import check_told, told_as_mlflow
+from mini_mlflow.mlflow_plugin.refusals import check_told, experiment_is_deleted, in_both_words, told_as_mlflow
 from mini_mlflow.writing.operations import batch_submission
 from mini_mlflow.writing.start_request import StartRequest
 
@@ -56,8 +56,8 @@ class LoggedModelMethods(StoreContract):
         _validate_logged_model_name(name)
         experiment = self.get_experiment(experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-            text = "Could not create model under non-active experiment with ID %s. It must be in the 'active' state."
-            raise MlflowException(text % experiment_id, INVALID_PARAMETER_VALUE)
+            text = "Could not create model under non-active experiment with ID %s."
+            raise experiment_is_deleted(experiment.experiment_id, text)
         told_params, told_tags = _check_params(params), _check_tags(tags)
         model_id, created = "m-" + uuid.uuid4().hex, now_ms()
         record = ModelRecord(
@@ -244,7 +244,8 @@ def check_is_no_record(key: str) -> None:
 
 
 def model_not_found(model_id: str) -> MlflowException:
-    return MlflowException("Model '%s' not found" % model_id, RESOURCE_DOES_NOT_EXIST)
+    text = in_both_words("Logged model with ID '%s' not found." % model_id, "Model '%s' not found" % model_id)
+    return MlflowException(text, RESOURCE_DOES_NOT_EXIST)
 
 
 def _invalid(model_id: str) -> MlflowException:

@@ -1,4 +1,8 @@
-"""Errors as MLflow knows them: each an MlflowException, with MLflow's code and words for what MLflow refuses too."""
+"""Errors as MLflow knows them: each an MlflowException, with MLflow's code and words for what MLflow refuses too.
+
+MLflow's two stores refuse the same things in different words, and programs look for the words of the one that they
+were written with. So both stand in a message: those of the SQL store, and in brackets those of the file store.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from mlflow.protos.databricks_pb2 import (
     INTERNAL_ERROR,
     INVALID_PARAMETER_VALUE,
     INVALID_STATE,
+    RESOURCE_ALREADY_EXISTS,
     RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
 )
@@ -58,25 +63,46 @@ def check_told(what: str, key: str, value: object) -> str:
     return str(value)
 
 
+def in_both_words(sql_store: str, file_store: str) -> str:
+    """The message in the words of either store of MLflow."""
+    return "%s (%s)" % (sql_store, file_store)
+
+
 def run_not_found(run_id: object) -> MlflowException:
-    return MlflowException("Run with id=%s not found" % (run_id,), RESOURCE_DOES_NOT_EXIST)
+    text = in_both_words("Run with id=%s not found" % (run_id,), "Run '%s' not found" % (run_id,))
+    return MlflowException(text, RESOURCE_DOES_NOT_EXIST)
 
 
 def run_is_deleted(run_id: str) -> MlflowException:
-    return MlflowException(
-        "The run %s must be in the 'active' state. Current state is deleted." % run_id, INVALID_PARAMETER_VALUE
+    text = in_both_words(
+        "The run %s must be in the 'active' state. Current state is deleted." % run_id,
+        "The run %s must be in 'active' lifecycle_stage." % run_id,
     )
+    return MlflowException(text, INVALID_PARAMETER_VALUE)
 
 
-def experiment_not_found(experiment_id: object) -> MlflowException:
-    return MlflowException("No Experiment with id=%s exists" % (experiment_id,), RESOURCE_DOES_NOT_EXIST)
+def experiment_not_found(experiment_id: object, sought: str = "experiment") -> MlflowException:
+    text = in_both_words(
+        "No Experiment with id=%s exists" % (experiment_id,), "Could not find %s with ID %s" % (sought, experiment_id)
+    )
+    return MlflowException(text, RESOURCE_DOES_NOT_EXIST)
 
 
-def experiment_is_deleted(experiment_id: object) -> MlflowException:
-    return MlflowException(
+def experiment_is_taken(name: str, is_deleted: bool) -> MlflowException:
+    detail = "."
+    if is_deleted:
+        detail = " in deleted state. You can restore the experiment, or permanently delete it to use its name again."
+    text = in_both_words("Experiment(name=%s) already exists." % name, "Experiment '%s' already exists" % name + detail)
+    return MlflowException(text, RESOURCE_ALREADY_EXISTS)
+
+
+def experiment_is_deleted(experiment_id: object, file_store: str) -> MlflowException:
+    """In the file store's words it is told for what the experiment is deleted; ``%s`` stands for the experiment."""
+    text = in_both_words(
         "The experiment %s must be in the 'active' state. Current state is deleted." % (experiment_id,),
-        INVALID_PARAMETER_VALUE,
+        file_store % (experiment_id,),
     )
+    return MlflowException(text, INVALID_PARAMETER_VALUE)
 
 
 def param_changed(run_id: str, key: str, old: str, new: str) -> MlflowException:

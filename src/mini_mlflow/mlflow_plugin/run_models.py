@@ -23,12 +23,16 @@ class RunModelMethods(LoggedModelMethods):
 
     @told_as_mlflow
     def log_outputs(self, run_id: str, models: List[LoggedModelOutput]) -> None:
-        """The run has made these models, on disk, in one commit. Raises MlflowException: none of it is."""
-        records = dict(dump_output(ModelOutput(model.model_id, int(model.step))) for model in models or [])
-        self.record(run_id, records, overwrite=True)
+        """The run has made these models, on disk, in one commit; of one model, the first step counts.
+
+        Raises:
+            MlflowException: none of it is.
+        """
+        outputs = [ModelOutput(model.model_id, int(model.step)) for model in models or []]
+        self.record(run_id, dict(map(dump_output, reversed(outputs))))
 
     def _log_model_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Each model that the metrics name has its points, those of one model in one commit.
+        """Each model that the metrics name has its points, those of one model in one commit; deleted ones have none.
 
         Raises:
             MlflowException: there is no such model; those before it have their points, and the run has none.
@@ -47,5 +51,7 @@ class RunModelMethods(LoggedModelMethods):
             records.setdefault(str(metric.model_id), {}).update([dump_metric(point)])
         for model_id, told in records.items():
             # The same point again is the same tag with the same value.
-            if not self._models.add(model_id, batch_submission(tags=told)):
+            is_stored = self._models.add(model_id, batch_submission(tags=told))
+            # With a model that was deleted meanwhile, whoever evaluates it has the points with the run.
+            if not is_stored and self._models.find_deleted(model_id) is None:
                 raise model_not_found(model_id)

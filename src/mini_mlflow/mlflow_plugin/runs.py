@@ -58,7 +58,7 @@ class RunMethods(BatchMethods, ExperimentMethods):
     ) -> Run:
         """A new run, on disk. In a client, this process owns it; outside of MLflow it shows as CRASHED if that dies."""
         experiment = self.find_experiment(experiment_id)
-        self.check_active(experiment)
+        self.check_active(experiment, "Could not create run under non-active experiment with ID %s.")
         experiment = self.settle_artifact_location(experiment)
         texts = {tag.key: "" if tag.value is None else to_text(tag.value) for tag in tags or []}
         name = _agree_on_name(run_name, texts.get(MLFLOW_RUN_NAME))

@@ -17,6 +17,7 @@ from mlflow.utils.uri import resolve_uri_if_local
 
 from mini_mlflow.disk.layout import resolve_root
 from mini_mlflow.entities import resolve_settings
+from mini_mlflow.mlflow_plugin.all_of_one import AllOfOne
 from mini_mlflow.mlflow_plugin.experiments import Misses
 from mini_mlflow.mlflow_plugin.histories import HistoryMethods
 from mini_mlflow.mlflow_plugin.inner_garbage import InnerGarbageMethods
@@ -41,6 +42,7 @@ class MiniMlflowStore(
     HistoryMethods,
     SearchMethods,
     InnerGarbageMethods,
+    AllOfOne,
     AbstractStore,  # type: ignore[misc]
 ):
     """The runs and experiments of a tree, as MLflow asks for them.

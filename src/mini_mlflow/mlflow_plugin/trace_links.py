@@ -31,7 +31,7 @@ class TraceLinks(AssessmentMethods):
                 "Cannot link more than %d traces to a run in a single request. Provided %d traces."
                 % (_LINKED_AT_MOST, len(trace_ids))
             )
-        self.record(run_id, {LINKED_TRACE + one: {"trace_id": one} for one in trace_ids}, overwrite=False)
+        self.record(run_id, {LINKED_TRACE + one: {"trace_id": one} for one in trace_ids})
 
     @told_as_mlflow
     def unlink_traces_from_run(self, trace_ids: List[str], run_id: str) -> None:
