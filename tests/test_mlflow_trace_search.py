@@ -341,16 +341,50 @@ def test_filters_of_spans_find_what_they_find_in_the_sql_store(stores: Stores) -
         assert sorted(found_in(stores.ours, text)) == sorted(found_in(stores.sql, text)), text
 
 
+DAMAGED = [
+    b"",
+    b"{",
+    b"\xff",
+    b"[1]",
+    b'{"spans": 1}',
+    b'{"spans": [1, {}]}',
+    b'{"spans": [{"name": 1, "status": 2, "attributes": 3}]}',
+]
+
+
 def test_trace_whose_spans_are_damaged_is_found_by_all_but_them(stores: Stores) -> None:
     ours = stores.ours
-    location = ours.start_trace(make_trace()).tags["mlflow.artifactLocation"]
-    get_artifact_repository(location).upload_trace_data("{")
-    ours.start_trace(make_trace(1))
-    ours.delete_trace_tag("tr-1", "mlflow.artifactLocation")
-    assert found_in(ours, "trace.text LIKE '%'") == []
-    assert found_in(ours, "name LIKE '%'") == ["tr-1", "tr-0"]
-    assert ours.batch_get_traces(["tr-0", "tr-1"]) == []
-    assert [ours.get_trace(one, allow_partial=True).data.spans for one in ("tr-0", "tr-1")] == [[], []]
+    for number, content in enumerate(DAMAGED):
+        put_bytes(ours, make_trace(number), content)
+    ours.start_trace(make_trace(len(DAMAGED)))
+    ours.delete_trace_tag("tr-%d" % len(DAMAGED), "mlflow.artifactLocation")
+    put_spans(ours, [make_span(ours.start_trace(make_trace(9)).trace_id, 1, "whole")])
+    for text in ("trace.text LIKE '%whole%'", "span.name = 'whole'", "span.type = 'TOOL'", "span.status = 'OK'"):
+        assert found_in(ours, text) == ["tr-9"]
+    assert len(found_in(ours, "name LIKE '%'")) == len(DAMAGED) + 2
+    assert [trace.info.trace_id for trace in ours.batch_get_traces(["tr-0", "tr-1", "tr-2", "tr-7", "tr-9"])] == [
+        "tr-9"
+    ]
+    for one in ("tr-0", "tr-1", "tr-2", "tr-7"):
+        assert ours.get_trace(one, allow_partial=True).data.spans == []
+        with pytest.raises(MlflowException):
+            ours.get_trace(one)
+
+
+def put_bytes(store: Any, info: Any, content: bytes) -> None:
+    folder = store.start_trace(info).tags["mlflow.artifactLocation"][len("file://") :]
+    os.makedirs(folder)
+    with open(os.path.join(folder, "traces.json"), "wb") as file:
+        file.write(content)
+
+
+def test_page_of_traces_that_have_a_span_is_followed_by_the_next(stores: Stores) -> None:
+    ours = stores.ours
+    for number in range(5):
+        put_spans(ours, [make_span(ours.start_trace(make_trace(number)).trace_id, 1, "s%d" % (number % 2))])
+    (first,), token = ours.search_traces(["0"], "span.name = 's1'", max_results=1)
+    (second,), end = ours.search_traces(["0"], "span.name = 's1'", max_results=1, page_token=token)
+    assert (first.trace_id, second.trace_id, end) == ("tr-3", "tr-1", None)
 
 
 @SINCE_317

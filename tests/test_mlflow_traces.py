@@ -80,6 +80,7 @@ def refuse(store: Any) -> List[Any]:
         code_of(lambda: store.start_trace(make_trace(1, "987654"))),
         code_of(lambda: store.get_trace_info("tr-none")),
         told_by(lambda: store.delete_trace_tag("tr-0", "none")),
+        told_by(lambda: store.delete_trace_tag("tr-0", "../not!allowed")),
         code_of(lambda: store.delete_trace_tag("tr-none", "none")),
         told_by(lambda: store.set_trace_tag("tr-0", "not!allowed", "x")),
         told_by(lambda: store.get_trace("tr-none")),
@@ -88,6 +89,7 @@ def refuse(store: Any) -> List[Any]:
         code_of(lambda: store.update_assessment("tr-none", "a-none", rationale="x")),
         code_of(lambda: store.update_assessment("tr-0", "a-none", rationale="x")),
         code_of(lambda: store.create_assessment(make_feedback(overrides="a-none"))),
+        code_of(lambda: store.delete_assessment("tr-none", "a-none")),
         code_of(lambda: store.search_traces(["0"], max_results=0)),
         code_of(lambda: store.search_traces(["0"], max_results=1_000_000)),
         code_of(lambda: store.search_traces(["0"], "nonsense")),
@@ -143,7 +145,7 @@ def change_assessments(store: Any) -> List[Any]:
         store.update_assessment("tr-0", first, metadata={"change": "new", "more": "2"}),
         store.update_assessment("tr-0", first, name="better", feedback=FeedbackValue(value=7), rationale="why"),
         store.update_assessment("tr-0", first, feedback=FeedbackValue(value=None, error=AssessmentError("CODE"))),
-        store.update_assessment("tr-0", second, expectation=ExpectationValue(value="b")),
+        store.update_assessment("tr-0", second, expectation=ExpectationValue(value="b"), rationale="is not kept"),
     ]
     both: Dict[str, Any] = {"expectation": ExpectationValue(value=1), "feedback": FeedbackValue(value=1)}
     refused = [

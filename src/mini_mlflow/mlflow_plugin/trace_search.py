@@ -5,6 +5,7 @@ What a filter finds, and the order of what is found, are those of MLflow's SQL s
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Iterable, List, Optional, Tuple
 
 from mlflow.entities import TraceInfo
@@ -50,9 +51,11 @@ class TraceSearch(TraceLinks):
         """
         wanted = _resolve_experiment_ids_and_locations(experiment_ids, locations)
         check_max_results(max_results)
-        seen = self._see(None if wanted is None else numbers_of(wanted))
+        seen = _sort(self._see(None if wanted is None else numbers_of(wanted)), order_by)
         found = find(seen, filter_string, self._linked_traces)
-        page, token = SearchTraceUtils.paginate(_sort(found, order_by), page_token, max_results)
+        # One more than the page, so that there is a token for it.
+        end = SearchTraceUtils.parse_start_offset_from_page_token(page_token) + max_results + 1
+        page, token = SearchTraceUtils.paginate(list(islice(found, end)), page_token, max_results)
         return [one.info for one in page], token
 
     def _see(self, experiment_ids: Optional[Iterable[int]]) -> List[Seen]:

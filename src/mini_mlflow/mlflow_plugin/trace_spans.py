@@ -6,10 +6,9 @@ import json
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from mlflow.entities import Trace, TraceData, TraceInfo
-from mlflow.entities.span import Span
-from mlflow.exceptions import MlflowTraceDataException, MlflowTraceDataNotFound
+from mlflow.exceptions import MlflowTraceDataCorrupted, MlflowTraceDataException, MlflowTraceDataNotFound
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.tracing.constant import TraceMetadataKey, TraceSizeStatsKey
+from mlflow.tracing.constant import SpanAttributeKey, TraceMetadataKey, TraceSizeStatsKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from mlflow.utils.search_utils import SearchTraceUtils
 
@@ -30,7 +29,7 @@ def load_spans(info: TraceInfo) -> List[Dict[str, Any]]:
         spans = _download(info).get("spans")
     except MlflowTraceDataException:
         return []
-    return [one for one in spans or [] if isinstance(one, dict)]
+    return [one for one in spans if isinstance(one, dict)] if isinstance(spans, list) else []
 
 
 def load_trace(info: TraceInfo, allow_partial: bool) -> Optional[Trace]:
@@ -68,7 +67,12 @@ def _download(info: TraceInfo) -> Dict[str, Any]:
     location = info.tags.get(MLFLOW_ARTIFACT_LOCATION)
     if location is None:
         raise MlflowTraceDataNotFound(request_id=info.trace_id)
-    data: Dict[str, Any] = get_artifact_repository(location).download_trace_data()
+    try:
+        data = get_artifact_repository(location).download_trace_data()
+    except UnicodeDecodeError:
+        data = None
+    if not isinstance(data, dict):
+        raise MlflowTraceDataCorrupted(request_id=info.trace_id)
     return data
 
 
@@ -78,21 +82,30 @@ def _fits(span: Dict[str, Any], clause: Mapping[str, Any], compare: Compare) -> 
 
 
 def _value_of(span: Dict[str, Any], key: str) -> Any:
+    # Read from what is stored, not through MLflow's `Span`: a span that is damaged must not hinder a search.
     if key == "content":
         return json.dumps(span, ensure_ascii=False)
-    if key.startswith(_ATTRIBUTES):
-        stored = (span.get("attributes") or {}).get(SearchTraceUtils._trim_backticks(key[len(_ATTRIBUTES) :]))
-        return _to_text(stored)
-    whole = Span.from_dict(span)
-    return {"name": whole.name, "type": whole.span_type, "status": whole.status.status_code.value}[key]
+    if key == "name":
+        return _to_text(span.get("name"))
+    if key == "status":
+        status = span.get("status")
+        # MLflow 2 stored it as a text of its own.
+        code = status.get("code") if isinstance(status, dict) else span.get("status_code")
+        return str(code or "UNSET").replace("STATUS_CODE_", "")
+    attributes = span.get("attributes")
+    name = SpanAttributeKey.SPAN_TYPE if key == "type" else SearchTraceUtils._trim_backticks(key[len(_ATTRIBUTES) :])
+    return _from_json(attributes.get(name)) if isinstance(attributes, dict) else None
 
 
-def _to_text(stored: Any) -> Any:
+def _from_json(stored: Any) -> Optional[str]:
     """An attribute as a filter compares it: a text as it is, all else as JSON writes it. MLflow stores it as JSON."""
-    if not isinstance(stored, str):
-        return None if stored is None else json.dumps(stored)
+    text = _to_text(stored)
     try:
-        value = json.loads(stored)
+        value = json.loads(text or "null")
     except ValueError:
-        return stored
-    return value if isinstance(value, str) else stored
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _to_text(stored: Any) -> Optional[str]:
+    return stored if stored is None or isinstance(stored, str) else json.dumps(stored)

@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_
 from mlflow.tracing.constant import TraceMetadataKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from mlflow.utils.uri import append_to_uri_path
-from mlflow.utils.validation import _validate_experiment_id, _validate_tag_name, _validate_trace_tag
+from mlflow.utils.validation import _validate_experiment_id, _validate_trace_tag
 
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, RunDeletedError
@@ -173,7 +173,6 @@ class TraceMethods(StoreContract):
     @told_as_mlflow
     def delete_trace_tag(self, trace_id: str, key: str) -> None:
         """The trace has no such tag. Raises as `get_trace_info`, also if it had none."""
-        _validate_tag_name(key)
 
         def decide(view: Any) -> Any:
             if key not in view.tags or is_record(key):
