@@ -91,6 +91,12 @@ def folder() -> Iterator[str]:
         yield path
 
 
+@pytest.fixture
+def stride(request: pytest.FixtureRequest) -> int:
+    """Of the steps at which MLflow's store may be cut short, every so many are tried; all with --mlflow-long."""
+    return 1 if request.config.getoption("--mlflow-long") else 7
+
+
 @pytest.fixture(autouse=True)
 def isolated(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> Iterator[None]:
     """Each test starts with defaults in an empty folder; at its end its runs are closed and its trees are whole."""

@@ -10,13 +10,18 @@ import os
 import warnings
 from typing import Any, Callable, Dict, List, NamedTuple
 
+import pytest
 import sqlalchemy
 
 with warnings.catch_warnings():
     # Of MLflow, about what it uses of others.
     warnings.simplefilter("ignore")
+    import mlflow
     import mlflow.store.model_registry.dbmodels.models
-    import mlflow.store.tracking.dbmodels.models  # noqa: F401 - both, so that all tables are known
+    import mlflow.store.tracking.dbmodels.models
+    from mlflow.entities import AssessmentSource, Feedback, TraceInfo
+    from mlflow.entities.trace_location import TraceLocation
+    from mlflow.entities.trace_state import TraceState
     from mlflow.exceptions import MlflowException
     from mlflow.store.db.base_sql_model import Base
     from mlflow.store.db.utils import _get_latest_schema_revision
@@ -24,6 +29,11 @@ with warnings.catch_warnings():
 
 from faults import Step, fail
 from mini_mlflow.mlflow_plugin import open_store
+
+VERSION = tuple(map(int, mlflow.__version__.split(".")[:2]))
+#: For what MLflow's SQL store could not do before, or did otherwise.
+SINCE_317 = pytest.mark.skipif(VERSION < (3, 17), reason="MLflow changed since")
+HUMAN = AssessmentSource(source_type="HUMAN", source_id="somebody")
 
 
 class Stores(NamedTuple):
@@ -85,12 +95,42 @@ class Ids:
         return None if drawn is None else known.setdefault(drawn, "%s-%d" % (kind, len(known)))
 
 
+def told_by(call: Callable[[], Any]) -> Any:
+    """What the call returns; code and text of the MlflowException that it raises."""
+    try:
+        return call()
+    except MlflowException as error:
+        return error.error_code, str(error)
+
+
 def code_of(call: Callable[[], Any]) -> Any:
     """What the call returns; the code of the MlflowException that it raises."""
     try:
         return call()
     except MlflowException as error:
         return error.error_code
+
+
+def make_trace(number: int = 0, experiment_id: str = "0", **told: Any) -> TraceInfo:
+    """What a client says of a trace."""
+    known: Dict[str, Any] = {
+        "trace_id": "tr-%d" % number,
+        "trace_location": TraceLocation.from_experiment_id(experiment_id),
+        "request_time": 1_700_000_000_000 + number,
+        "state": TraceState.ERROR if number % 3 == 2 else TraceState.OK,
+        "request_preview": "question %d" % number,
+        "response_preview": "answer",
+        "client_request_id": "request-%d" % number,
+        "execution_duration": None if number == 4 else 100 - number,
+        "trace_metadata": {"mlflow.sourceRun": "r%d" % (number % 2), "a/b": "1"},
+        "tags": {"mlflow.traceName": "name %d" % number, "parity": str(number % 2)},
+    }
+    return TraceInfo(**{**known, **told})
+
+
+def make_feedback(value: Any = True, trace_id: str = "tr-0", **told: Any) -> Feedback:
+    known: Dict[str, Any] = {"name": "quality", "source": HUMAN, "create_time_ms": 5, "last_update_time_ms": 5}
+    return Feedback(value=value, trace_id=trace_id, **{**known, **told})
 
 
 def show_model(model: Any, ids: Ids) -> Dict[str, Any]:
@@ -114,10 +154,9 @@ def show_metric(metric: Any, ids: Ids) -> Dict[str, Any]:
 
 
 def show_trace(info: Any) -> Dict[str, Any]:
-    """A trace without what differs from one store to another, and without what MLflow's SQL store adds for itself."""
+    """A trace without what differs from one store to another."""
     tags = dict(info.tags)
     assert tags.pop("mlflow.artifactLocation").endswith("/traces/%s/artifacts" % info.trace_id)
-    metadata = {key: value for key, value in info.trace_metadata.items() if key != "mlflow.trace.infoFinalized"}
     return {
         "trace_id": info.trace_id,
         "experiment_id": info.experiment_id,
@@ -127,7 +166,7 @@ def show_trace(info: Any) -> Dict[str, Any]:
         "request_preview": info.request_preview,
         "response_preview": info.response_preview,
         "client_request_id": info.client_request_id,
-        "trace_metadata": metadata,
+        "trace_metadata": dict(info.trace_metadata),
         "tags": tags,
         "assessments": [show_assessment(one) for one in info.assessments],
     }

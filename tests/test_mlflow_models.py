@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
@@ -36,7 +35,8 @@ from mini_mlflow.disk.layout import inner_trees
 from mini_mlflow.disk.regular import list_folder
 from mini_mlflow.mlflow_plugin import open_store
 from mini_mlflow.upkeep import verify
-from mlflow_pairs import Ids, Stores, code_of, full, open_stores, show_model
+from mlflow_cuts import Change, fill_at_each_step, kill_at_each_step
+from mlflow_pairs import Ids, Stores, code_of, open_stores, show_model
 
 # What MLflow and its dependencies warn of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -537,66 +537,30 @@ def see(root: str) -> List[Any]:
     return [(one.name, one.status, one.tags, one.params) for one in found] + [len(store._get_deleted_logged_models())]
 
 
-@pytest.fixture
-def stride(request: pytest.FixtureRequest) -> int:
-    """Of the steps at which a process may be killed, every so many are tried; all of them with --mlflow-long."""
-    return 1 if request.config.getoption("--mlflow-long") else 7
+def prepare(folder: str, change: Callable[[Any, str], None]) -> Tuple[str, Change]:
+    """Where a tree with a model stands, and what is done to it."""
+    root = os.path.join(folder, "prepared")
+    model_id = open_store(root).create_logged_model("0", "old", None, tags(a="1")).model_id
+    return root, Change(lambda store: change(store, model_id), see, make_another)
+
+
+def make_another(root: str, after: Any) -> None:
+    change_tags(open_store(root), open_store(root).create_logged_model("0", "next").model_id)
+
+
+CHANGES = pytest.mark.parametrize("change", [create, finalize, change_tags, remove], ids=lambda change: change.__name__)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("change", [create, finalize, change_tags, remove], ids=lambda change: change.__name__)
+@CHANGES
 def test_killed_at_any_step_a_change_of_models_is_whole_or_not_there(
     change: Callable[[Any, str], None], folder: str, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
-    disk = install(monkeypatch)
-    prepared, whole = (os.path.join(folder, name) for name in ("prepared", "whole"))
-    model_id = open_store(prepared).create_logged_model("0", "old", None, tags(a="1")).model_id
-    before = see(shutil.copytree(prepared, whole))
-    change(open_store(whole), model_id)
-    after = see(whole)
-    assert before != after
-    seen = []
-    for at in range(1, MOST_STEPS, stride):
-        root = shutil.copytree(prepared, os.path.join(folder, str(at)))
-
-        def act_and_die(root: str = root, at: int = at) -> None:
-            with disk.armed(kill, at):
-                change(open_store(root), model_id)
-
-        status = in_child(act_and_die)
-        assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
-        shown = see(root)
-        assert shown in ((before, after) if status else (after,)), "killed at step %d" % at
-        seen.append(shown)
-        # Whoever comes next is not held up.
-        change_tags(open_store(root), open_store(root).create_logged_model("0", "next").model_id)
-        if status == 0:
-            break
-    assert before in seen
-    assert status == 0
+    kill_at_each_step(install(monkeypatch), *prepare(folder, change), stride)
 
 
-@pytest.mark.parametrize("change", [create, finalize, change_tags, remove], ids=lambda change: change.__name__)
+@CHANGES
 def test_full_disk_at_any_step_of_a_change_of_models_is_told_or_does_not_matter(
     change: Callable[[Any, str], None], folder: str, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
-    disk = install(monkeypatch)
-    prepared, whole = (os.path.join(folder, name) for name in ("prepared", "whole"))
-    model_id = open_store(prepared).create_logged_model("0", "old", None, tags(a="1")).model_id
-    before = see(shutil.copytree(prepared, whole))
-    change(open_store(whole), model_id)
-    after = see(whole)
-    refused = 0
-    for at in range(1, MOST_STEPS, stride):
-        root = shutil.copytree(prepared, os.path.join(folder, str(at)))
-        store = open_store(root)
-        with disk.armed(full, at, lasting=True):
-            code = code_of(lambda: change(store, model_id))  # noqa: B023
-        assert code in (None, "INTERNAL_ERROR")
-        assert see(root) == (after if code is None else before), "full at step %d" % at
-        refused += code is not None
-        if disk.struck is None:
-            break
-        # With space again, all goes on.
-        change_tags(open_store(root), open_store(root).create_logged_model("0", "next").model_id)
-    assert refused
+    fill_at_each_step(install(monkeypatch), *prepare(folder, change), stride)

@@ -78,19 +78,17 @@ class AssessmentMethods(TraceMethods):
         def decide(view: Any) -> Any:
             found = to_assessment(_record_in(view.tags, trace_id, assessment_id), trace_id)
             _change(found, name, expectation, feedback, rationale, metadata)
-            changed[:] = [found]
-            return batch_submission(tags=dict([dump_assessment(to_record(found))]))
+            record = to_record(found)
+            # As it is read from now on.
+            changed[:] = [to_assessment(record, trace_id)]
+            return batch_submission(tags=dict([dump_assessment(record)]))
 
         self._change_trace(trace_id, decide)
         return changed[0]
 
     @told_as_mlflow
     def delete_assessment(self, trace_id: str, assessment_id: str) -> None:
-        """The trace has no such assessment (if it had one); the one that it overrode is valid again.
-
-        Raises:
-            MlflowException: RESOURCE_DOES_NOT_EXIST: there is no such trace.
-        """
+        """The trace, if there is one, has no such assessment; the one that it overrode is valid again."""
 
         def decide(view: Any) -> Any:
             key = ASSESSMENT + assessment_id
@@ -103,7 +101,7 @@ class AssessmentMethods(TraceMethods):
                 tags = dict([dump_assessment(overridden._replace(valid=True, last_update_time_ms=now_ms()))])
             return batch_submission(tags=tags, deleted_tags=[key])
 
-        self._change_trace(trace_id, decide)
+        self._traces.change(trace_id, decide)
 
 
 def _record_in(tags: Any, trace_id: str, assessment_id: str) -> AssessmentRecord:

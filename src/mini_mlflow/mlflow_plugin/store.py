@@ -28,7 +28,7 @@ from mini_mlflow.mlflow_plugin.run_handles import RunHandles
 from mini_mlflow.mlflow_plugin.run_models import RunModelMethods
 from mini_mlflow.mlflow_plugin.runs import RunMethods
 from mini_mlflow.mlflow_plugin.searching import SearchMethods
-from mini_mlflow.mlflow_plugin.trace_search import TraceSearch
+from mini_mlflow.mlflow_plugin.trace_analysis import TraceAnalysis
 from mini_mlflow.mlflow_plugin.traces_v2 import TraceMethodsV2
 
 
@@ -36,7 +36,7 @@ class MiniMlflowStore(
     # Before the runs: it has what they leave open about the metrics of logged models.
     RunModelMethods,
     LoggedModelSearch,
-    TraceSearch,
+    TraceAnalysis,
     TraceMethodsV2,
     RunMethods,
     HistoryMethods,

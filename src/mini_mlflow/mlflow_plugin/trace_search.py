@@ -1,36 +1,30 @@
 """Which traces there are: filtered and ordered in MLflow's language for traces, given page by page, and deleted.
 
-The filter is parsed and matched by MLflow's own code. Besides what that does in memory, it knows assessments
-(``feedback`` and ``expectation``, whose values are compared as MLflow's SQL store does) and traces that were linked to
-a run. What asks for spans is refused, as they are no part of the store.
+What a filter finds, and the order of what is found, are those of MLflow's SQL store.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from itertools import islice
+from typing import Any, Iterable, List, Optional, Tuple
 
 from mlflow.entities import TraceInfo
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD, SEARCH_TRACES_DEFAULT_MAX_RESULTS
-from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
+from mlflow.store.tracking import SEARCH_TRACES_DEFAULT_MAX_RESULTS
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
-from mlflow.utils.search_utils import SearchTraceUtils, SearchUtils
+from mlflow.utils.search_utils import SearchTraceUtils
 from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.validation import _resolve_experiment_ids_and_locations
 
 from mini_mlflow.disk.removing import remove_tree
-from mini_mlflow.formats.mlflow_records import LINKED_PROMPT
-from mini_mlflow.mlflow_plugin.assessment_records import EXPECTATION, FEEDBACK, to_record
+from mini_mlflow.mlflow_plugin.arguments import check_max_results
 from mini_mlflow.mlflow_plugin.inner_trees import numbers_of
 from mini_mlflow.mlflow_plugin.locations import default_artifact_root
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.trace_filter import Seen, find
 from mini_mlflow.mlflow_plugin.trace_links import TraceLinks
 from mini_mlflow.mlflow_plugin.traces import to_trace_info
-
-#: The ids of the traces that are linked to a run.
-LinkedTo = Callable[[str], FrozenSet[str]]
 
 
 class TraceSearch(TraceLinks):
@@ -56,13 +50,17 @@ class TraceSearch(TraceLinks):
             MlflowException: INVALID_PARAMETER_VALUE: something does not follow the language.
         """
         wanted = _resolve_experiment_ids_and_locations(experiment_ids, locations)
-        _check_limit(max_results)
-        runs = self._traces.iterate(None if wanted is None else numbers_of(wanted))
-        found = [_Seen(to_trace_info(run.address, run), run.tags) for run in runs]
-        if filter_string:
-            found = _filter(found, filter_string, self._linked_traces)
-        page, token = SearchTraceUtils.paginate(_sort(found, order_by), page_token, max_results)
+        check_max_results(max_results)
+        seen = _sort(self._see(None if wanted is None else numbers_of(wanted)), order_by)
+        found = find(seen, filter_string, self._linked_traces)
+        # One more than the page, so that there is a token for it.
+        end = SearchTraceUtils.parse_start_offset_from_page_token(page_token) + max_results + 1
+        page, token = SearchTraceUtils.paginate(list(islice(found, end)), page_token, max_results)
         return [one.info for one in page], token
+
+    def _see(self, experiment_ids: Optional[Iterable[int]]) -> List[Seen]:
+        """All the traces of the experiments; None: of all."""
+        return [Seen(to_trace_info(run.address, run), run.tags) for run in self._traces.iterate(experiment_ids)]
 
     @told_as_mlflow
     def _delete_traces(
@@ -97,71 +95,15 @@ class TraceSearch(TraceLinks):
             remove_tree(local_file_uri_to_path(own))
 
 
-def _check_limit(max_results: Any) -> None:
-    if type(max_results) is not int or not 1 <= max_results <= SEARCH_MAX_RESULTS_THRESHOLD:
-        raise MlflowException.invalid_parameter_value(
-            "Invalid value %r for request parameter max_results. It must be a positive integer, at most %d"
-            % (max_results, SEARCH_MAX_RESULTS_THRESHOLD)
-        )
-
-
-class _Seen:
-    """A trace with what a filter or an order may name and MLflow's object lacks."""
-
-    def __init__(self, info: TraceInfo, stored: Mapping[str, Any]) -> None:
-        self.info = info
-        #: All its tags, its records too.
-        self.stored = stored
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.info, name)
-
-    @property
-    def end_time_ms(self) -> int:
-        return int(self.info.timestamp_ms + (self.info.execution_time_ms or 0))
-
-
-def _filter(traces: List[_Seen], filter_string: str, linked_to: LinkedTo) -> List[_Seen]:
-    class _Matching(SearchTraceUtils):  # type: ignore[misc]
-        @classmethod
-        def _does_trace_match_clause(cls, trace: _Seen, sed: Dict[str, Any]) -> bool:
-            kind, key, comparator = sed.get("type"), sed.get("key"), str(sed.get("comparator")).upper()
-            if kind in (FEEDBACK, EXPECTATION) and cls.is_assessment(kind, key, comparator):
-                return _has_assessment(trace.info, str(kind), str(key), comparator, sed.get("value"))
-            if comparator == "=" and key == TraceTagKey.LINKED_PROMPTS:
-                return LINKED_PROMPT + str(sed.get("value")) in trace.stored
-            matches = bool(super()._does_trace_match_clause(trace, sed))
-            if not matches and comparator == "=" and key == TraceMetadataKey.SOURCE_RUN:
-                return trace.info.trace_id in linked_to(str(sed.get("value")))
-            return matches
-
-    return list(_Matching.filter(traces, filter_string))
-
-
-def _has_assessment(info: TraceInfo, kind: str, name: str, comparator: str, value: Any) -> bool:
-    records = [to_record(one) for one in info.assessments]
-    found = [one.value for one in records if one.kind == kind and one.name == name and one.valid]
-    if comparator in ("IS NULL", "IS NOT NULL"):
-        return bool(found) == (comparator == "IS NOT NULL")
-    if comparator in ("<", "<=", ">", ">="):
-        compare = SearchUtils.get_comparison_func(comparator)
-        numbers = [one for one in found if isinstance(one, (int, float)) and not isinstance(one, bool)]
-        return any(compare(number, float(value)) for number in numbers)
-    texts = [json.dumps(one) for one in found]
-    if comparator in ("=", "!="):
-        # A boolean or a number is compared as JSON writes it, a text as it is.
-        same = {str(value), json.dumps(value)}
-        return any((text in same) == (comparator == "=") for text in texts)
-    return any(SearchUtils.get_comparison_func(comparator)(text, value) for text in texts)
-
-
-def _sort(traces: List[_Seen], order_by: Optional[List[str]]) -> List[_Seen]:
+def _sort(traces: List[Seen], order_by: Optional[List[str]]) -> List[Seen]:
     """In order; what does not have a field comes after what does."""
     ordered = sorted(traces, key=lambda one: one.trace_id)
     ordered.sort(key=lambda one: one.timestamp_ms, reverse=True)
+    parsed = [SearchTraceUtils.parse_order_by_for_search_traces(text) for text in order_by or []]
+    if len({(kind, key) for kind, key, _ in parsed}) < len(parsed):
+        raise MlflowException.invalid_parameter_value("`order_by` contains duplicate fields: %s" % order_by)
     # Sorts are stable: the last key first.
-    for text in reversed(order_by or []):
-        kind, key, is_ascending = SearchTraceUtils.parse_order_by_for_search_traces(text)
+    for kind, key, is_ascending in reversed(parsed):
         valued = [(_value_of(one, kind, key), one) for one in ordered]
         known = [pair for pair in valued if pair[0] is not None]
         known.sort(key=lambda pair: pair[0], reverse=not is_ascending)
@@ -169,9 +111,10 @@ def _sort(traces: List[_Seen], order_by: Optional[List[str]]) -> List[_Seen]:
     return ordered
 
 
-def _value_of(trace: _Seen, kind: str, key: str) -> Any:
+def _value_of(trace: Seen, kind: str, key: str) -> Any:
     if kind == "tag":
         return trace.info.tags.get(key)
     if kind == "request_metadata":
         return trace.info.trace_metadata.get(key)
-    return getattr(trace, key)
+    # Not as the text that MLflow has of it: 10 comes after 9.
+    return int(trace.experiment_id) if key == "experiment_id" else getattr(trace, key)

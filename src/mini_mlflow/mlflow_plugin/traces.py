@@ -9,17 +9,17 @@ not name, as MLflow's SQL store does. So a client that was told of an error may 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Mapping, Optional
 
-from mlflow.entities import LifecycleStage, Trace, TraceData, TraceInfo
+from mlflow.entities import LifecycleStage, Trace, TraceInfo
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.entities.trace_state import TraceState
 from mlflow.exceptions import MlflowException, MlflowTraceDataException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracing.constant import TraceMetadataKey
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from mlflow.utils.uri import append_to_uri_path
-from mlflow.utils.validation import _validate_experiment_id, _validate_tag_name, _validate_trace_tag
+from mlflow.utils.validation import _validate_experiment_id, _validate_trace_tag
 
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import InvalidKeyError, RunDeletedError
@@ -30,8 +30,13 @@ from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import InnerTree, id_of, numbers_of, traces_of
 from mini_mlflow.mlflow_plugin.logged_models import check_is_no_record
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.trace_spans import load_trace
 from mini_mlflow.writing.operations import batch_submission
 from mini_mlflow.writing.start_request import StartRequest
+
+#: How MLflow marks a trace that a client has stored as a whole; before 3.17 it does not.
+_FINALIZED_KEY = getattr(TraceMetadataKey, "TRACE_INFO_FINALIZED", None)
+_FINALIZED = {} if _FINALIZED_KEY is None else {_FINALIZED_KEY: "true"}
 
 
 class TraceMethods(StoreContract):
@@ -48,6 +53,9 @@ class TraceMethods(StoreContract):
         Raises:
             MlflowException: its experiment does not exist or is deleted, or its id cannot be stored.
         """
+        return self._store_trace(trace_info, _FINALIZED)
+
+    def _store_trace(self, trace_info: TraceInfo, more_metadata: Mapping[str, str]) -> TraceInfo:
         _validate_experiment_id(trace_info.experiment_id)
         experiment = self.get_experiment(trace_info.experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
@@ -61,6 +69,7 @@ class TraceMethods(StoreContract):
             experiment.artifact_location, "traces", trace_id, "artifacts"
         )
         metadata = {str(key): str(value) for key, value in (trace_info.trace_metadata or {}).items()}
+        metadata.update(more_metadata)
         records = dict(dump_new(one, trace_id) for one in trace_info.assessments or [])
 
         def decide(view: Any) -> Any:
@@ -120,26 +129,36 @@ class TraceMethods(StoreContract):
         return found
 
     def get_trace(self, trace_id: str, *, allow_partial: bool = False) -> Trace:
-        """The trace with its spans, from its artifact. Raises as `get_trace_info`; what MLflow does without spans."""
-        info = self.get_trace_info(trace_id)
-        try:
-            return Trace(info, _download(info))
-        except MlflowTraceDataException:
-            if not allow_partial:
-                raise
-            return Trace(info, TraceData(spans=[]))
+        """The trace with its spans, from its artifact.
+
+        Args:
+            allow_partial: also if some of them, or all, are not there.
+
+        Raises:
+            MlflowException: there is no such trace, or its spans are not all there; what MLflow raises for an artifact
+                that is missing or damaged.
+        """
+        found = self.batch_get_trace_infos([trace_id])
+        if not found:
+            # In other words than `get_trace_info`, as in MLflow.
+            raise MlflowException("Trace with ID %s is not found." % trace_id, RESOURCE_DOES_NOT_EXIST)
+        trace = load_trace(found[0], allow_partial)
+        if trace is None:
+            text = "Trace with ID %s is not fully exported yet, please try again later."
+            raise MlflowException(text % trace_id, RESOURCE_DOES_NOT_EXIST)
+        return trace
 
     def batch_get_traces(
         self, trace_ids: List[str], location: Optional[str] = None, experiment_ids: Optional[List[str]] = None
     ) -> List[Trace]:
-        """Those of the traces that there are and that have their spans, in the order of the ids."""
+        """Those of the traces that there are and that have all their spans, in the order of the ids."""
         found = []
         for info in self.batch_get_trace_infos(trace_ids, location, experiment_ids):
             try:
-                found.append(Trace(info, _download(info)))
+                found.append(load_trace(info, allow_partial=False))
             except MlflowTraceDataException:
                 continue
-        return found
+        return [trace for trace in found if trace is not None]
 
     # -- changing ----------------------------------------------------------------------------------------------
 
@@ -154,11 +173,10 @@ class TraceMethods(StoreContract):
     @told_as_mlflow
     def delete_trace_tag(self, trace_id: str, key: str) -> None:
         """The trace has no such tag. Raises as `get_trace_info`, also if it had none."""
-        _validate_tag_name(key)
 
         def decide(view: Any) -> Any:
             if key not in view.tags or is_record(key):
-                text = "No tag with name: %s in trace with ID %s."
+                text = "No trace tag with key '%s' for trace with ID '%s'"
                 raise MlflowException(text % (key, trace_id), RESOURCE_DOES_NOT_EXIST)
             return batch_submission(deleted_tags=[key])
 
@@ -207,8 +225,3 @@ def to_trace_info(address: RunAddress, view: Any) -> TraceInfo:
 
 def trace_not_found(trace_id: str) -> MlflowException:
     return MlflowException("Trace with ID '%s' not found." % trace_id, RESOURCE_DOES_NOT_EXIST)
-
-
-def _download(info: TraceInfo) -> TraceData:
-    data: Dict[str, Any] = get_artifact_repository(info.tags[MLFLOW_ARTIFACT_LOCATION]).download_trace_data()
-    return TraceData.from_dict(data)

@@ -33,7 +33,7 @@ class TraceMethodsV2(TraceMethods):
             trace_metadata=dict(request_metadata),
             tags=dict(tags),
         )
-        return TraceInfoV2.from_v3(self.start_trace(started))
+        return TraceInfoV2.from_v3(self._store_trace(started, {}))
 
     @told_as_mlflow
     def deprecated_end_trace_v2(
