@@ -338,7 +338,7 @@ def test_numbers_that_no_json_has_come_back_from_a_model(stores: Stores) -> None
 
 def test_metric_of_a_model_that_does_not_exist_is_refused(stores: Stores) -> None:
     ours = stores.ours
-    with pytest.raises(MlflowException, match="Model 'm-none' not found"):
+    with pytest.raises(MlflowException, match="Logged model with ID 'm-none' not found"):
         ours.log_metric(make_run(ours), metric("acc", 1.0, "m-none"))
 
 

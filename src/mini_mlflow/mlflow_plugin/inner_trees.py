@@ -15,19 +15,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, List, Optional
 
-from mini_mlflow.disk.keys import check_experiment_id, check_run_id, quote_key, unquote_name
+from mini_mlflow.disk.keys import check_run_id, quote_key, unquote_name
 from mini_mlflow.disk.layout import TAGS, RunPaths, inner_trees
 from mini_mlflow.disk.regular import exists
 from mini_mlflow.entities import FINISHED, DeletedRun, RunAddress, Settings
 from mini_mlflow.errors import (
     InvalidKeyError,
-    InvalidTypeError,
-    InvalidValueError,
     RunDeletedError,
     RunEndedError,
     RunNotFoundError,
 )
 from mini_mlflow.formats.mlflow_records import MODEL, TRACE, to_fields
+from mini_mlflow.mlflow_plugin.arguments import to_known_number
 from mini_mlflow.reading.addresses import iter_addresses, list_experiment_ids
 from mini_mlflow.reading.found_run import FoundRun
 from mini_mlflow.reading.run_view import RunView, read_run
@@ -201,14 +200,9 @@ def id_of(run_id: str) -> str:
 
 
 def numbers_of(experiment_ids: Iterable[Any]) -> List[int]:
-    """The experiments that have such an id; what is no id of ours names none."""
-    numbers = []
-    for one in experiment_ids:
-        try:
-            numbers.append(check_experiment_id(one))
-        except (InvalidTypeError, InvalidValueError):
-            continue
-    return numbers
+    """The experiments that have such an id. Raises MlflowException: one is no number."""
+    told = [to_known_number(one) for one in experiment_ids if one not in (None, "")]
+    return [one for one in told if one is not None]
 
 
 def models_of(root: str, settings: Settings) -> InnerTree:

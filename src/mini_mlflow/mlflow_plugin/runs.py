@@ -82,7 +82,9 @@ class RunMethods(BatchMethods, ExperimentMethods):
                 # The first error is the one to tell.
                 pass
             raise
-        return self.get_run(address.run_id)
+        made = self.get_run(address.run_id)
+        # MLflow's answer to this call says nothing of outputs.
+        return Run(made.info, made.data, made.inputs)
 
     def _origin(self, tags: Mapping[str, str]) -> Dict[str, Any]:
         if not self.is_server:

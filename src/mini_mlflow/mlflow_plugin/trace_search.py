@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tupl
 
 from mlflow.entities import TraceInfo
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD, SEARCH_TRACES_DEFAULT_MAX_RESULTS
+from mlflow.store.tracking import SEARCH_TRACES_DEFAULT_MAX_RESULTS
 from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
@@ -22,6 +22,7 @@ from mlflow.utils.validation import _resolve_experiment_ids_and_locations
 
 from mini_mlflow.disk.removing import remove_tree
 from mini_mlflow.formats.mlflow_records import LINKED_PROMPT
+from mini_mlflow.mlflow_plugin.arguments import check_max_results
 from mini_mlflow.mlflow_plugin.assessment_records import EXPECTATION, FEEDBACK, to_record
 from mini_mlflow.mlflow_plugin.inner_trees import numbers_of
 from mini_mlflow.mlflow_plugin.locations import default_artifact_root
@@ -56,7 +57,7 @@ class TraceSearch(TraceLinks):
             MlflowException: INVALID_PARAMETER_VALUE: something does not follow the language.
         """
         wanted = _resolve_experiment_ids_and_locations(experiment_ids, locations)
-        _check_limit(max_results)
+        check_max_results(max_results)
         runs = self._traces.iterate(None if wanted is None else numbers_of(wanted))
         found = [_Seen(to_trace_info(run.address, run), run.tags) for run in runs]
         if filter_string:
@@ -97,14 +98,6 @@ class TraceSearch(TraceLinks):
             remove_tree(local_file_uri_to_path(own))
 
 
-def _check_limit(max_results: Any) -> None:
-    if type(max_results) is not int or not 1 <= max_results <= SEARCH_MAX_RESULTS_THRESHOLD:
-        raise MlflowException.invalid_parameter_value(
-            "Invalid value %r for request parameter max_results. It must be a positive integer, at most %d"
-            % (max_results, SEARCH_MAX_RESULTS_THRESHOLD)
-        )
-
-
 class _Seen:
     """A trace with what a filter or an order may name and MLflow's object lacks."""
 
@@ -135,7 +128,11 @@ def _filter(traces: List[_Seen], filter_string: str, linked_to: LinkedTo) -> Lis
                 return trace.info.trace_id in linked_to(str(sed.get("value")))
             return matches
 
-    return list(_Matching.filter(traces, filter_string))
+    try:
+        return list(_Matching.filter(traces, filter_string))
+    except (TypeError, ValueError) as error:
+        # MLflow's parser takes a text for what it compares to a number later.
+        raise MlflowException.invalid_parameter_value("Invalid filter %r: %s" % (filter_string, error)) from error
 
 
 def _has_assessment(info: TraceInfo, kind: str, name: str, comparator: str, value: Any) -> bool:

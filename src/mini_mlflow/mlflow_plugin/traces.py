@@ -48,6 +48,9 @@ class TraceMethods(StoreContract):
         Raises:
             MlflowException: its experiment does not exist or is deleted, or its id cannot be stored.
         """
+        if trace_info.experiment_id is None:
+            # Else it would stand for the default one.
+            raise MlflowException.invalid_parameter_value("A trace must say which experiment it belongs to")
         _validate_experiment_id(trace_info.experiment_id)
         experiment = self.get_experiment(trace_info.experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
@@ -158,7 +161,7 @@ class TraceMethods(StoreContract):
 
         def decide(view: Any) -> Any:
             if key not in view.tags or is_record(key):
-                text = "No tag with name: %s in trace with ID %s."
+                text = "No trace tag with key '%s' for trace with ID '%s'"
                 raise MlflowException(text % (key, trace_id), RESOURCE_DOES_NOT_EXIST)
             return batch_submission(deleted_tags=[key])
 
