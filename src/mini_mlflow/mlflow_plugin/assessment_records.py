@@ -23,7 +23,7 @@ def new_assessment_id() -> str:
 
 
 def dump_new(assessment: Assessment, trace_id: str) -> Tuple[str, Dict[str, Any]]:
-    """Key and value of the tag of one that is new, with an id from here on, valid, and made now if it does not say when."""
+    """Key and value of the tag of one that is new: valid, with an id from here on, made now if it does not say when."""
     if assessment.assessment_id is None:
         assessment.assessment_id = new_assessment_id()
     record, now_ms = to_record(assessment), get_current_time_millis()

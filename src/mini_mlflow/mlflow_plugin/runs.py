@@ -142,7 +142,8 @@ class RunMethods(BatchMethods, ExperimentMethods):
 
     def _go_on(self, run_id: str, status: str, before: Mapping[str, Any], end_time: Optional[int]) -> None:
         run = self.handles.open(run_id)
-        if run.ended:
+        # Another worker of the server may have ended it, of which one that has it open knows nothing yet.
+        if run.ended or before.get("status") in END_STATUSES:
             try:
                 self.handles.start(run.paths.address, StartRequest(create=False, resume=True))
             except RunDeletedError:
