@@ -69,7 +69,11 @@ def fastapi_endpoints() -> List[Endpoint]:
     from mlflow.server.fastapi_app import app
 
     paths: Dict[str, Any] = app.openapi()["paths"]
-    return [(method.upper(), path.replace("{", "<").replace("}", ">")) for path in paths for method in paths[path]]
+    # The names that may have slashes in them, as Flask writes them: the same endpoints are among its own.
+    written = {
+        path: path.replace("{artifact_path}", "{path:artifact_path}").translate({123: "<", 125: ">"}) for path in paths
+    }
+    return [(method.upper(), written[path]) for path in paths for method in paths[path]]
 
 
 def reason(endpoint: Endpoint) -> Optional[str]:
