@@ -72,7 +72,7 @@ class Server:
 
 
 @contextmanager
-def started_server(uri: str, folder: Path) -> Iterator[Server]:
+def started_server(uri: str, folder: Path, *options: str) -> Iterator[Server]:
     """``mlflow server`` on the store, on this host alone, up at the start of the block and gone at its end."""
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
@@ -80,7 +80,7 @@ def started_server(uri: str, folder: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     environment = {**os.environ, **{key: value for key, value in install(str(folder / "site")).items() if value}}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "2"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--port", str(port), *options]
     with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
             command,

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 from mlflow.entities import AssessmentError, AssessmentSource, Expectation, Feedback
 from mlflow.entities.assessment import Assessment
 from mlflow.exceptions import MlflowException
+from mlflow.utils.time import get_current_time_millis
 
 from mini_mlflow.formats.mlflow_records import ASSESSMENT, AssessmentRecord, dump_assessment, parse_assessment
 
@@ -22,10 +23,12 @@ def new_assessment_id() -> str:
 
 
 def dump_new(assessment: Assessment, trace_id: str) -> Tuple[str, Dict[str, Any]]:
-    """Key and value of the tag of one that is new, with an id from here on, and valid."""
+    """Key and value of the tag of one that is new: valid, with an id from here on, made now if it does not say when."""
     if assessment.assessment_id is None:
         assessment.assessment_id = new_assessment_id()
-    return dump_assessment(to_record(assessment)._replace(valid=True))
+    record, now_ms = to_record(assessment), get_current_time_millis()
+    created, updated = record.create_time_ms or now_ms, record.last_update_time_ms or now_ms
+    return dump_assessment(record._replace(create_time_ms=created, last_update_time_ms=updated, valid=True))
 
 
 def to_record(assessment: Assessment) -> AssessmentRecord:

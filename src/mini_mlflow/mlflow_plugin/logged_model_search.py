@@ -54,6 +54,8 @@ class LoggedModelSearch(StoreContract):
             raise MlflowException.invalid_parameter_value("`dataset_name` in the `datasets` clause must be specified.")
         offset = _start_of(page_token, experiment_ids, filter_string, order_by)
         limit = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
+        if limit < 0:
+            raise MlflowException.invalid_parameter_value("`max_results` cannot be negative: %d" % limit)
         _check_filter(filter_string)
         tree = models_of(self.root, self.settings)
         models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
@@ -77,7 +79,11 @@ def _start_of(
 ) -> int:
     if not page_token:
         return 0
-    token = SearchLoggedModelsPaginationToken.decode(page_token)
+    try:
+        token = SearchLoggedModelsPaginationToken.decode(page_token)
+    except (ValueError, TypeError, AttributeError):
+        # What is no token at all, MLflow's own code takes for one.
+        raise MlflowException.invalid_parameter_value("Invalid page token: %r" % page_token) from None
     token.validate(list(experiment_ids), filter_string or None, order_by or None)
     return int(token.offset)
 

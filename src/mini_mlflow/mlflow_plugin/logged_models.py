@@ -155,10 +155,11 @@ class LoggedModelMethods(StoreContract):
 
     @told_as_mlflow
     def delete_logged_model(self, model_id: str) -> None:
-        """The model lies in the trash. Raises as `get_logged_model`."""
+        """The model lies in the trash; one that is there already stays there. Raises as `get_logged_model`."""
         models = self._models
         address = models.find(model_id)
-        if address is None or models.read(address) is None or not models.delete(address):
+        is_there = address is not None and models.read(address) is not None and models.delete(address)
+        if not is_there and models.find_deleted(model_id) is None:
             raise model_not_found(model_id)
 
     @told_as_mlflow

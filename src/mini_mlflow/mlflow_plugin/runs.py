@@ -82,7 +82,9 @@ class RunMethods(BatchMethods, ExperimentMethods):
                 # The first error is the one to tell.
                 pass
             raise
-        return self.get_run(address.run_id)
+        made = self.get_run(address.run_id)
+        # MLflow's answer to this call says nothing of outputs.
+        return Run(made.info, made.data, made.inputs)
 
     def _origin(self, tags: Mapping[str, str]) -> Dict[str, Any]:
         if not self.is_server:
@@ -144,7 +146,8 @@ class RunMethods(BatchMethods, ExperimentMethods):
 
     def _go_on(self, run_id: str, status: str, before: Mapping[str, Any], end_time: Optional[int]) -> None:
         run = self.handles.open(run_id)
-        if run.ended:
+        # Another worker of the server may have ended it, of which one that has it open knows nothing yet.
+        if run.ended or before.get("status") in END_STATUSES:
             try:
                 self.handles.start(run.paths.address, StartRequest(create=False, resume=True))
             except RunDeletedError:

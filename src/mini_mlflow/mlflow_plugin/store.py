@@ -30,8 +30,10 @@ from mini_mlflow.mlflow_plugin.runs import RunMethods
 from mini_mlflow.mlflow_plugin.searching import SearchMethods
 from mini_mlflow.mlflow_plugin.trace_analysis import TraceAnalysis
 from mini_mlflow.mlflow_plugin.traces_v2 import TraceMethodsV2
+from mini_mlflow.mlflow_plugin.unsupported import refuse_the_rest
 
 
+@refuse_the_rest
 class MiniMlflowStore(
     # Before the runs: it has what they leave open about the metrics of logged models.
     RunModelMethods,

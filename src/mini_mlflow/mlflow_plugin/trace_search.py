@@ -55,7 +55,12 @@ class TraceSearch(TraceLinks):
         found = find(seen, filter_string, self._linked_traces)
         # One more than the page, so that there is a token for it.
         end = SearchTraceUtils.parse_start_offset_from_page_token(page_token) + max_results + 1
-        page, token = SearchTraceUtils.paginate(list(islice(found, end)), page_token, max_results)
+        try:
+            first = list(islice(found, end))
+        except (TypeError, ValueError) as error:
+            # MLflow's parser takes a text for what it compares to a number later.
+            raise MlflowException.invalid_parameter_value("Invalid filter %r: %s" % (filter_string, error)) from error
+        page, token = SearchTraceUtils.paginate(first, page_token, max_results)
         return [one.info for one in page], token
 
     def _see(self, experiment_ids: Optional[Iterable[int]]) -> List[Seen]:

@@ -56,6 +56,9 @@ class TraceMethods(StoreContract):
         return self._store_trace(trace_info, _FINALIZED)
 
     def _store_trace(self, trace_info: TraceInfo, more_metadata: Mapping[str, str]) -> TraceInfo:
+        if trace_info.experiment_id is None:
+            # Else it would stand for the default one.
+            raise MlflowException.invalid_parameter_value("A trace must say which experiment it belongs to")
         _validate_experiment_id(trace_info.experiment_id)
         experiment = self.get_experiment(trace_info.experiment_id)
         if experiment.lifecycle_stage != LifecycleStage.ACTIVE:

@@ -9,6 +9,7 @@ from mlflow.entities.trace_info_v2 import TraceInfoV2
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.entities.trace_state import TraceState
 from mlflow.entities.trace_status import TraceStatus
+from mlflow.exceptions import MlflowException
 from mlflow.tracing.utils import generate_request_id_v2
 
 from mini_mlflow.formats.mlflow_records import TRACE, dump_trace, is_record, parse_trace
@@ -45,6 +46,8 @@ class TraceMethodsV2(TraceMethods):
         tags: Dict[str, str],
     ) -> TraceInfoV2:
         """The trace has ended then; metadata and tags are merged into what it has. Raises as `get_trace_info`."""
+        if status == TraceStatus.UNSPECIFIED:
+            raise MlflowException.invalid_parameter_value("A trace does not end %s" % status.value)
 
         def decide(view: Any) -> Any:
             record = parse_trace(view.tags.get(TRACE))
