@@ -33,6 +33,7 @@ from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.writing import run_files
+from steps import follow
 from whole_tree import check_whole_tree
 
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -95,27 +96,26 @@ def judge(root: str, run: Run, before: Any, after: Any) -> None:
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])
 @pytest.mark.parametrize("operation", INTERRUPTED, ids=name_operation)
 def test_interrupt_at_any_step_stores_all_or_nothing_and_the_handle_goes_on(
-    operation: Operation, moment: Fault, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, moment: Fault, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
+    """Of the steps that are taken from the same lines of the engine at the first and the last, as `steps` says."""
     disk = set_up(operation, monkeypatch)
-    after = expect(operation, os.path.join(folder, "whole"))
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
             assert run is not None
-            before = read_stored(root)
             with disk.armed(moment, at):
                 interrupted = was_interrupted(operation, root, run)
-            assert interrupted == (disk.struck is not None)
+            assert interrupted == (disk.struck is not None) == (at < course.over)
             if disk.struck is None:
                 run.is_open() and run.end()
                 break
             try:
-                judge(root, run, before, after)
+                judge(root, run, course.before, course.after)
             except AssertionError as error:
                 raise AssertionError("step %d: %s%r: %s" % (at, disk.struck[0], disk.struck[1][:2], error)) from error
-    assert at > 1
 
 
 def was_interrupted(operation: Operation, root: str, run: Run) -> bool:

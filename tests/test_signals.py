@@ -30,6 +30,7 @@ from faults import (
     with_later_value,
 )
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
+from steps import follow
 from whole_tree import check_whole_tree
 
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -73,16 +74,21 @@ MOMENTS = [(one, call_before) for one in INTERRUPTED] + [
     ("operation", "moment"), MOMENTS, ids=["%s-%s" % (name_operation(one), kind.__name__) for one, kind in MOMENTS]
 )
 def test_handler_at_any_step_stores_its_value_once_and_loses_none_of_the_call_below(
-    operation: Operation, ends: bool, moment: Callable[..., Any], folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation,
+    ends: bool,
+    moment: Callable[..., Any],
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    every_step: bool,
 ) -> None:
+    """Of the steps that are taken from the same lines of the engine at the first and the last, as `steps` says."""
     disk = set_up(operation, monkeypatch)
-    after = expect(operation, folder, 0)
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
             assert run is not None
-            before = read_stored(root)
             handler = Handler(run, ends)
             refused: Optional[BaseException] = None
             with disk.armed(moment(handler), at):
@@ -90,12 +96,12 @@ def test_handler_at_any_step_stores_its_value_once_and_loses_none_of_the_call_be
                     operation.act(root, run)
                 except RunEndedError as error:
                     refused = error
+            assert (disk.struck is None) == (at == course.over)
             if disk.struck is None:
                 run.is_open() and run.end()
                 break
             what = "at step %d: %s%r" % (at, disk.struck.name, disk.struck.arguments[:2])
-            judge(operation, root, run, handler, refused, before, after, what)
-    assert at > 1
+            judge(operation, root, run, handler, refused, course.before, course.after, what)
 
 
 def expect(operation: Operation, folder: str, at: int) -> Any:
