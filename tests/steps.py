@@ -2,8 +2,9 @@
 
 An operation is done once, undisturbed, and each of its steps looked at. A process that is killed leaves the tree as it
 stands then: steps before which the tree is what it was before the step before (most sync a file or close one) are left
-out, and nothing with them. What a step that fails leads to depends on where in the engine it is taken: of a loop, the
-first and the last round are tried. With ``--every-step`` all are, as a longer search wants it.
+out, and nothing with them. What a step that fails leads to depends on the way on which the engine has come to it: of a
+loop the first and the last round are tried, and of ways that an operation above in the list takes too, one in four.
+With ``--every-step`` all are, as a longer search wants it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ import json
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+import pytest
 
 from concurrency import in_child
-from faults import PACKAGE, FaultyOs, Operation, Step, Stored, read_stored
+from faults import OPERATIONS, PACKAGE, FaultyOs, Operation, Step, Stored, quick_folder, read_stored, set_up
+
+# Of the steps to which an operation above has come in the same way, one in so many is tried.
+KNOWN_TRIED = 4
 
 
 class Passed(NamedTuple):
@@ -31,16 +38,24 @@ class Passed(NamedTuple):
     where: Tuple[Any, ...]
     changed: bool
 
+    @property
+    def way(self) -> Any:
+        """How the engine came to it: without the API, of which each call has lines of its own."""
+        inner = [line for line in self.where if os.path.dirname(line[0].co_filename) != PACKAGE]
+        return (self.step.name, *inner)
+
 
 class Course(NamedTuple):
     """An operation that nothing disturbed.
 
     Attributes:
+        operation: it.
         before, after: what a reader sees; None where there is no run.
         passed: its steps.
         every: whether all steps are to be tried.
     """
 
+    operation: Operation
     before: Optional[Stored]
     after: Optional[Stored]
     passed: List[Passed]
@@ -68,8 +83,15 @@ class Course(NamedTuple):
         for at, one in struck:
             first.setdefault((one.step.name, one.where), at)
             last[one.step.name, one.where] = at
-        told = {at for at, _ in struck} if self.every else {*first.values(), *last.values()}
-        return [*sorted(told), self.over]
+        if self.every:
+            return [*(at for at, _ in struck), self.over]
+        told = sorted({*first.values(), *last.values()})
+        above = _ways_above()[self.operation.name]
+        known = [at for at in told if self.passed[at - 1].way in above]
+        # Which of them differs from one operation to the next.
+        start = OPERATIONS.index(self.operation) % KNOWN_TRIED % (len(known) or 1)
+        left_out = set(known) - set(known[start::KNOWN_TRIED])
+        return [*(at for at in told if at not in left_out), self.over]
 
 
 def follow(operation: Operation, root: str, disk: FaultyOs, every: bool = False) -> Course:
@@ -82,7 +104,27 @@ def follow(operation: Operation, root: str, disk: FaultyOs, every: bool = False)
         after = read_stored(root)
         if run.is_open():
             run.end()
-    return Course(before, after, passed, every)
+    return Course(operation, before, after, passed, every)
+
+
+@lru_cache(maxsize=None)
+def _ways_above() -> Dict[str, FrozenSet[Any]]:
+    """Of each operation by its name, all ways on which those above it in the list come to their steps."""
+    ways: Set[Any] = set()
+    above: Dict[str, FrozenSet[Any]] = {}
+    with quick_folder() as folder:
+        for number, operation in enumerate(OPERATIONS):
+            above[operation.name] = frozenset(ways)
+            root = os.path.join(folder, str(number))
+            with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+                disk = set_up(operation, patch)
+                run = operation.prepare(root, stack)
+                with _passing(root, disk) as passed:
+                    run = operation.act(root, run)
+                ways.update(one.way for one in passed)
+                if run.is_open():
+                    run.end()
+    return above
 
 
 def changing_when_forked(operation: Operation, root: str, disk: FaultyOs, every: bool = False) -> List[int]:
@@ -94,7 +136,7 @@ def changing_when_forked(operation: Operation, root: str, disk: FaultyOs, every:
         def act() -> None:
             with _passing(root, disk) as passed:
                 operation.act(root, run)
-            os.write(writing, json.dumps(Course(None, None, passed, every).changing()).encode())
+            os.write(writing, json.dumps(Course(operation, None, None, passed, every).changing()).encode())
 
         assert in_child(act) == 0
         os.close(writing)
