@@ -19,7 +19,18 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, O
 import pytest
 
 from concurrency import in_child
-from faults import OPERATIONS, PACKAGE, FaultyOs, Operation, Step, Stored, quick_folder, read_stored, set_up
+from faults import (
+    OPERATIONS,
+    PACKAGE,
+    FaultyOs,
+    Operation,
+    Step,
+    Stored,
+    choose_lines,
+    quick_folder,
+    read_stored,
+    set_up,
+)
 
 # Of the steps to which an operation above has come in the same way, one in so many is tried.
 KNOWN_TRIED = 4
@@ -180,3 +191,24 @@ def _where() -> Tuple[Any, ...]:
             lines.append((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return tuple(lines)
+
+
+def expect(operation: Operation, root: str) -> Optional[Stored]:
+    """What the operation makes of a tree when nothing interrupts it."""
+    with ExitStack() as stack:
+        run = operation.act(root, operation.prepare(root, stack))
+        stored = read_stored(root)
+        if run.is_open():
+            run.end()
+    return stored
+
+
+def lines_of(operation: Operation, root: str) -> List[int]:
+    """The lines of the operation at which `at_line` is worth a try, found in a new tree at ``root``."""
+    with ExitStack() as stack:
+        run = operation.prepare(root, stack)
+        numbers = choose_lines(lambda: operation.act(root, run))
+        if run is not None and run.is_open():
+            run.end()
+    assert len(numbers) > 50
+    return numbers

@@ -17,7 +17,6 @@ from faults import (
     Fault,
     Operation,
     at_line,
-    choose_lines,
     interrupt_after,
     interrupt_before,
     list_litter,
@@ -33,7 +32,7 @@ from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.writing import run_files
-from steps import follow
+from steps import expect, follow, lines_of
 from whole_tree import check_whole_tree
 
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -43,16 +42,6 @@ BUSIEST = [one for one in INTERRUPTED if one.name in ("log call that folds", "en
 # What a longer search raises.
 SIGNALS = 300
 THREADED_STEPS = 20
-
-
-def expect(operation: Operation, root: str) -> Any:
-    """What the operation makes of a tree when nothing interrupts it."""
-    with ExitStack() as stack:
-        run = operation.act(root, operation.prepare(root, stack))
-        stored = read_stored(root)
-        if run.is_open():
-            run.end()
-    return stored
 
 
 def is_free(root: str) -> bool:
@@ -151,16 +140,6 @@ def test_interrupt_at_any_line_stores_all_or_nothing_and_lets_others_in(
             except Exception as error:
                 problems.append("line %d: %s: %s" % (number, moment.where, error))
     assert not problems, "\n".join(problems)
-
-
-def lines_of(operation: Operation, root: str) -> List[int]:
-    with ExitStack() as stack:
-        run = operation.prepare(root, stack)
-        numbers = choose_lines(lambda: operation.act(root, run))
-        if run is not None and run.is_open():
-            run.end()
-    assert len(numbers) > 50
-    return numbers
 
 
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])
