@@ -1,6 +1,6 @@
 """Growing out of one machine: log to plain files, push them to an MLflow server, and read them back from there.
 
-    pip install "mini-mlflow[mlflow]"
+    pip install -e ".[mlflow]"
     python examples/graduate.py --to http://localhost:5000
 
 Without ``--to`` it starts a server of its own on 127.0.0.1, over a SQLite file in a temporary folder, and stops it at

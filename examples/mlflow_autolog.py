@@ -1,6 +1,6 @@
 """scikit-learn's autolog through MLflow, into a tree of plain files; then the same runs found with both libraries.
 
-    pip install "mini-mlflow[mlflow]" mlflow scikit-learn
+    pip install -e . mlflow scikit-learn
     python examples/mlflow_autolog.py [runs_dir]
 
 MLflow finds the tree by its URI, and nothing else in the training code knows of it. No server, no database: `mlflow ui

@@ -21,10 +21,10 @@ from mini_mlflow import DamagedFileWarning, ExperimentTracker, RunNotFoundError
 from stress.acknowledgements import ENDED, LINE_BYTES
 from stress.collecting import read_history
 from stress.evidence import Histories, ReaderRecord
-from stress.guarantees import describe_loss
 from stress.place import Place
 from stress.plan import POINTS, calls, param_value
 from stress.points import decode
+from stress.reader_guarantees import describe_loss
 from stress.writer import together
 
 #: A thread that saw so many errors leaves: one would do.

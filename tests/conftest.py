@@ -41,6 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="let test_model.py search N new examples; by default it runs the same few",
     )
+    parser.addoption(
+        "--every-step",
+        action="store_true",
+        help="of the enumerations of steps, try those too that steps.py takes for repetitions",
+    )
     parser.addoption("--mlflow-long", action="store_true", help="also the tests that start MLflow's own servers")
 
 
@@ -82,6 +87,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def runs_dir(tmp_path: os.PathLike[str]) -> str:
     """The path of a tree that does not exist yet."""
     return os.path.join(str(tmp_path), "mlruns")
+
+
+@pytest.fixture
+def every_step(request: pytest.FixtureRequest) -> bool:
+    """Whether an enumeration of steps tries all of them."""
+    return bool(request.config.getoption("--every-step"))
 
 
 @pytest.fixture

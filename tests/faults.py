@@ -198,7 +198,7 @@ def install(monkeypatch: Any) -> FaultyOs:
 
 # What a longer search raises: of the lines that a call runs, so many are tried; all of them if they are fewer.
 LINES_TRIED = 100
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(atomic.__file__)))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(atomic.__file__)))
 
 
 class Moment:
@@ -226,7 +226,7 @@ def at_line(number: int, function: Callable[[], Any] = lambda: None) -> Iterator
         # Not finalizers: when they run is the collector's business, and Python drops what is raised in them.
         if "__del__" in (frame.f_code.co_name, frame.f_back.f_code.co_name):
             return None
-        return trace_line if frame.f_code.co_filename.startswith(_PACKAGE) else None
+        return trace_line if frame.f_code.co_filename.startswith(PACKAGE) else None
 
     def trace_line(frame: Any, event: str, argument: Any) -> Any:
         if event == "line" and moment.where is None:
@@ -246,7 +246,7 @@ def at_line(number: int, function: Callable[[], Any] = lambda: None) -> Iterator
 
 
 def _tell(frame: Any) -> str:
-    name = os.path.relpath(frame.f_code.co_filename, _PACKAGE)
+    name = os.path.relpath(frame.f_code.co_filename, PACKAGE)
     return "%s:%d in %s" % (name, frame.f_lineno, frame.f_code.co_name)
 
 

@@ -212,7 +212,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tree: Path, monkeypatch: p
     for more in ([], ["--points"]):
         done = call("export", "--format", "parquet", *more)
         assert (done.code, done.out) == (FAILED, "")
-        assert 'pip install "mini-mlflow[arrow]"' in done.err
+        assert 'Parquet needs pyarrow: pip install pyarrow (the extra "arrow" of mini-mlflow)' in done.err
 
 
 def parquet(*argv: str) -> Any:

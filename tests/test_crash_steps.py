@@ -1,4 +1,7 @@
-"""A process killed at any file system step of any operation leaves the state before it or after it, nothing else."""
+"""A process killed at any file system step of any operation leaves the state before it or after it, nothing else.
+
+Killed is at each step before which the tree is another than before the step before: `steps` finds them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import signal
 import warnings
 from contextlib import ExitStack
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 
 import pytest
 
@@ -17,9 +20,8 @@ from faults import (
     RUN_ID,
     FaultyOs,
     Operation,
+    Step,
     Stored,
-    call_after,
-    call_before,
     kill,
     list_litter,
     log_later_value,
@@ -31,22 +33,10 @@ from faults import (
 )
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError, RunNotFoundError
 from mini_mlflow.disk import regular
+from steps import changing_when_forked, follow
 from whole_tree import check_whole_tree
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-def read_before_and_after(operation: Operation, folder: str) -> Tuple[Optional[Stored], Optional[Stored]]:
-    root = os.path.join(folder, "whole")
-    seen: List[Optional[Stored]] = []
-    with ExitStack() as stack:
-        run = operation.prepare(root, stack)
-        seen.append(read_stored(root))
-        run = operation.act(root, run)
-        seen.append(read_stored(root))
-        if run.is_open():
-            run.end()
-    return seen[0], seen[1]
 
 
 def act_and_die(operation: Operation, root: str, disk: FaultyOs, at: int) -> bool:
@@ -66,14 +56,16 @@ def act_and_die(operation: Operation, root: str, disk: FaultyOs, at: int) -> boo
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_operation)
 def test_killed_at_any_step_leaves_before_or_after_and_lets_the_next_writer_in(
-    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
     disk = set_up(operation, monkeypatch)
-    before, after = read_before_and_after(operation, folder)
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    before, after = course.before, course.after
     seen_before = False
-    for at in range(1, MOST_STEPS):
+    for at in course.changing():
         root = os.path.join(folder, str(at))
         died = act_and_die(operation, root, disk, at)
+        assert died == (at < course.over)
         seen = read_stored(root) if os.path.isdir(root) else None
         assert seen in ((before, after) if died else (after,)), "killed at step %d" % at
         seen_before = seen_before or seen == before
@@ -86,21 +78,17 @@ def test_killed_at_any_step_leaves_before_or_after_and_lets_the_next_writer_in(
         assert list_litter(root) == [], "killed at step %d" % at
         # Sealed files that a fold had merged but not yet removed may stay; nothing lists them.
         check_whole_tree(root, leftovers=True)
-        if not died:
-            break
-    else:
-        raise AssertionError("%d steps were not enough" % MOST_STEPS)
-    assert at > 1
     assert seen_before
 
 
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.writes_to_live_run], ids=name_operation)
 def test_process_beside_one_that_is_killed_stores_its_value_or_is_told_that_the_run_has_ended(
-    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
     """A process that has logged to the run all along goes on with what it knows of the log."""
     disk = set_up(operation, monkeypatch)
-    for at in range(1, MOST_STEPS):
+    numbers = changing_when_forked(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in numbers:
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
@@ -110,7 +98,7 @@ def test_process_beside_one_that_is_killed_stores_its_value_or_is_told_that_the_
                 with disk.armed(kill, at):
                     operation.act(root, run)
 
-            died = in_child(act_on_copy) != 0
+            assert (in_child(act_on_copy) != 0) == (at < numbers[-1])
             seen = read_stored(root)
             assert seen is not None
             try:
@@ -123,9 +111,6 @@ def test_process_beside_one_that_is_killed_stores_its_value_or_is_told_that_the_
             if seen.status == "RUNNING":
                 run.end()
                 assert read_stored(root) == stored._replace(status="FINISHED")
-        if not died:
-            break
-    assert at > 1
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_operation)
@@ -133,20 +118,23 @@ def test_reader_at_any_step_of_a_writer_sees_before_or_after(
     operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = set_up(operation, monkeypatch)
-    before, after = read_before_and_after(operation, folder)
+    course = follow(operation, os.path.join(folder, "whole"), disk)
+    before, after = course.before, course.after
+    root = os.path.join(folder, "read")
     seen: List[Optional[Stored]] = []
-    for at in range(1, MOST_STEPS):
-        root = os.path.join(folder, str(at))
-        # Odd steps are looked at before, even ones after; every step's "after" is the next one's "before".
-        fault = (call_before if at % 2 else call_after)(lambda root=root: seen.append(read_stored(root)))
-        with ExitStack() as stack:
-            run = operation.prepare(root, stack)
-            with disk.armed(fault, at):
-                run = operation.act(root, run)
-            if run.is_open():
-                run.end()
-        if disk.struck is None:
-            break
+
+    def look_before(step: Step) -> Any:
+        seen.append(read_stored(root))
+        return step.carry_out()
+
+    with ExitStack() as stack:
+        run = operation.prepare(root, stack)
+        with disk.armed(look_before, lasting=True):
+            run = operation.act(root, run)
+        seen.append(read_stored(root))
+        if run.is_open():
+            run.end()
+    assert len(seen) == course.over
     # Once the new state was seen, the old one never comes back from one step to the next.
     assert [state for state in seen if state not in (before, after)] == []
     if before != after:

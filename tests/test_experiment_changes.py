@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
 
 import mini_mlflow
 from concurrency import Children, in_child, run_together
-from faults import MOST_STEPS, call_before, fail, install, list_temporaries
+from faults import MOST_STEPS, FaultyOs, call_before, fail, install, list_temporaries
 from mini_mlflow import (
     DamagedFileError,
     Experiment,
@@ -312,21 +312,19 @@ def test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process deletes it at any step of the start: no run is left standing, and none is lost that was told."""
+    runs: List[Run] = []
+
+    def start(tracker: ExperimentTracker) -> None:
+        runs.append(Run(run_id="r", experiment_id=1, runs_dir=tracker.runs_dir, lock_timeout_s=0.05))
+
     disk = install(monkeypatch)
-    refused = []
-    for at in range(1, MOST_STEPS):
-        tracker = ExperimentTracker(runs_dir=os.path.join(folder, str(at)), lock_timeout_s=0.05)
-        number = tracker.create_experiment("a")
-        with disk.armed(call_before(deleting(tracker)), at):
-            try:
-                run = Run(run_id="r", experiment_id=number, runs_dir=tracker.runs_dir, lock_timeout_s=0.05)
-            except ExperimentDeletedError:
-                refused.append(at)
-                assert not os.path.exists(os.path.join(tracker.runs_dir, "1", "r")), "deleted before step %d" % at
-        if disk.struck is None:
-            break
-    assert refused == list(range(1, at))
-    assert at > 4
+    steps = []
+    for tracker, struck, error in act_while_deleting(disk, folder, lambda tracker: None, start):
+        assert (error is not None) == (struck is not None), struck
+        assert error is None or not os.path.exists(os.path.join(tracker.runs_dir, "1", "r")), struck
+        steps.append(struck)
+    assert len(steps) > 4
+    (run,) = runs
     run.end()
 
 
@@ -334,28 +332,50 @@ def test_run_that_is_started_while_its_experiment_is_deleted_is_taken_back(
 def test_run_that_is_restored_while_its_experiment_is_deleted_is_put_back(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+
+    def delete_run(tracker: ExperimentTracker) -> None:
+        make_runs(tracker, 1, "r")
+        tracker.delete_run("r", 1)
+
     disk = install(monkeypatch)
     refused = []
-    for at in range(1, MOST_STEPS):
-        tracker = ExperimentTracker(runs_dir=os.path.join(folder, str(at)), lock_timeout_s=0.05)
-        make_runs(tracker, tracker.create_experiment("a"), "r")
-        tracker.delete_run("r", 1)
-        with disk.armed(call_before(deleting(tracker)), at):
-            try:
-                tracker.restore_run("r", 1)
-            except ExperimentDeletedError:
-                refused.append(disk.steps[at - 1])
-                assert os.path.isdir(os.path.join(tracker.runs_dir, ".trash", "1", "r")), "deleted before step %d" % at
-                assert verify(tracker.runs_dir) == []
-        if disk.struck is None:
-            break
-        assert deleted_runs(tracker) == {(1, "r")}
+    for tracker, struck, error in act_while_deleting(
+        disk, folder, delete_run, lambda tracker: tracker.restore_run("r", 1)
+    ):
+        if error is not None:
+            refused.append(struck)
+            assert os.path.isdir(os.path.join(tracker.runs_dir, ".trash", "1", "r")), struck
+            assert verify(tracker.runs_dir) == []
+        if struck is not None:
+            assert deleted_runs(tracker) == {(1, "r")}
     # Also when the run had found its experiment active, and was about to be moved.
     assert "replace" in refused
 
 
-def deleting(tracker: ExperimentTracker) -> Any:
-    return lambda: in_child(lambda: tracker.delete_experiment(1))
+def act_while_deleting(
+    disk: FaultyOs,
+    folder: str,
+    prepare: Callable[[ExperimentTracker], Any],
+    act: Callable[[ExperimentTracker], Any],
+) -> Iterator[Tuple[ExperimentTracker, Optional[str], Optional[ExperimentDeletedError]]]:
+    """For each step of ``act`` before which another process deletes experiment 1: tree, step, what was raised.
+
+    The last one is of an ``act`` that nobody disturbed; its step is None.
+    """
+    for at in range(1, MOST_STEPS):
+        tracker = ExperimentTracker(runs_dir=os.path.join(folder, str(at)), lock_timeout_s=0.05)
+        assert tracker.create_experiment("a") == 1
+        prepare(tracker)
+        error = None
+        with disk.armed(call_before(lambda tracker=tracker: in_child(lambda: tracker.delete_experiment(1))), at):
+            try:
+                act(tracker)
+            except ExperimentDeletedError as raised:
+                error = raised
+        struck = disk.struck
+        yield tracker, None if struck is None else struck.name, error
+        if struck is None:
+            break
 
 
 # -- several at once -----------------------------------------------------------------------------------------------

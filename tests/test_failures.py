@@ -1,6 +1,7 @@
 """What the system refuses: a call either stored its value or raises an OSError that names a path, and changes nothing.
 
-Afterwards, once the cause is gone, the same handle goes on as if nothing had been.
+Afterwards, once the cause is gone, the same handle goes on as if nothing had been. Of steps that are taken from the
+same lines of the engine, as in a loop, the first and the last fail, as `steps` says.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import pytest
 
@@ -21,7 +22,6 @@ from faults import (
     MOST_STEPS,
     OPERATIONS,
     RUN_ID,
-    Fault,
     Operation,
     Step,
     Stored,
@@ -46,6 +46,7 @@ from mini_mlflow import (
     RunEndedError,
     RunNotFoundError,
 )
+from steps import Course, follow
 from whole_tree import check_whole_tree
 
 # All of them take the same way through the engine, bar what Python makes of EACCES: one is tried everywhere, the
@@ -88,25 +89,23 @@ def finish(root: str, run: Optional[Run]) -> None:
     ("operation", "error_name"), FAILURES, ids=["%s-%s" % (name_operation(one), name) for one, name in FAILURES]
 )
 def test_failing_step_stores_all_or_changes_nothing(
-    operation: Operation, error_name: str, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, error_name: str, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
     disk = set_up(operation, monkeypatch)
     fault = fail(getattr(errno, error_name))
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
-            before = read_if_there(root)
             with disk.armed(fault, at):
                 run, error = act(operation, root, run)
+            assert (disk.struck is None) == (at == course.over)
             if disk.struck is None:
                 assert error is None
                 finish(root, run)
-                break
-            judge_failed(operation, root, run, error, before, disk.struck)
-    else:
-        raise AssertionError("%d steps were not enough" % MOST_STEPS)
-    assert at > 1
+            else:
+                judge_failed(operation, root, run, error, course, disk.struck)
 
 
 def judge_failed(
@@ -114,20 +113,17 @@ def judge_failed(
     root: str,
     run: Optional[Run],
     error: Optional[BaseException],
-    before: Optional[Stored],
+    course: Course,
     struck: Step,
 ) -> None:
     what = "%s of %s failed: %r" % (struck.name, struck.arguments[:2], error)
     seen = read_if_there(root)
     if error is None:
-        with ExitStack() as stack:
-            twin = root + "-whole"
-            operation.act(twin, operation.prepare(twin, stack))
-            assert seen == read_stored(twin), what
+        assert seen == course.after, what
     else:
         assert isinstance(error, OSError), what
         assert names_a_path_of(root, error), what
-        assert seen == before, what
+        assert seen == course.before, what
     # What gc could not remove of a run that is gone already is left to the next one.
     if struck.name not in ("unlink", "rmdir") and not operation.name.startswith("gc"):
         assert list_temporaries(root) == [], what
@@ -160,79 +156,79 @@ def test_creation_that_fails_in_a_folder_that_was_left_there_leaves_no_run(
     assert at > 1
 
 
-def full(step: Step) -> Any:
-    """What takes space fails; reading, renaming and removing go on."""
-    takes_space = step.name in ("write", "mkdir", "makedirs") or (
-        step.name == "open" and bool(step.arguments[1] & os.O_CREAT)
-    )
-    return fail(errno.ENOSPC)(step) if takes_space else step.carry_out()
+class Trouble(NamedTuple):
+    """Something that lasts: the steps that it strikes fail with ``number``, all others are done."""
+
+    name: str
+    number: int
+    strikes: Callable[[Step], bool]
+
+    def __call__(self, step: Step) -> Any:
+        return fail(self.number)(step) if self.strikes(step) else step.carry_out()
 
 
-def without_descriptors(step: Step) -> Any:
-    """What needs another descriptor fails."""
-    return fail(errno.EMFILE)(step) if step.name == "open" else step.carry_out()
+def takes_space(step: Step) -> bool:
+    """Reading, renaming and removing do not."""
+    creates = step.name == "open" and bool(step.arguments[1] & os.O_CREAT)
+    return creates or step.name in ("write", "mkdir", "makedirs")
 
 
-TROUBLES = [(one, full) for one in OPERATIONS] + [
-    (one, without_descriptors) for one in OPERATIONS if one.name in TRIED_WITH_ALL
+FULL = Trouble("full", errno.ENOSPC, takes_space)
+WITHOUT_DESCRIPTORS = Trouble("without_descriptors", errno.EMFILE, lambda step: step.name == "open")
+TROUBLES = [(one, FULL) for one in OPERATIONS] + [
+    (one, WITHOUT_DESCRIPTORS) for one in OPERATIONS if one.name in TRIED_WITH_ALL
 ]
 
 
 @pytest.mark.parametrize(
-    ("operation", "trouble"), TROUBLES, ids=["%s-%s" % (name_operation(one), kind.__name__) for one, kind in TROUBLES]
+    ("operation", "trouble"), TROUBLES, ids=["%s-%s" % (name_operation(one), kind.name) for one, kind in TROUBLES]
 )
 def test_trouble_that_lasts_stores_all_or_changes_nothing(
-    operation: Operation, trouble: Fault, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, trouble: Trouble, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
     """From one step on it is there until the call is over, also in the way of undoing."""
     disk = set_up(operation, monkeypatch)
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    # From a step that it does not strike on it is what it is from the next one on.
+    for at in course.telling(trouble.strikes):
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
-            before = read_if_there(root)
             with disk.armed(trouble, at, lasting=True):
                 run, error = act(operation, root, run)
+            assert (disk.struck is None) == (at == course.over)
             if disk.struck is None:
                 assert error is None
                 finish(root, run)
-                break
-            judge_failed(operation, root, run, error, before, disk.struck)
-    assert at > 1
+            else:
+                judge_failed(operation, root, run, error, course, disk.struck)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_operation)
 def test_dying_disk_loses_nothing_that_was_there(
-    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
     """From one step on every step fails, also those that would undo: what stood before stands, and is gone on with."""
     disk = set_up(operation, monkeypatch)
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
-            before = read_if_there(root)
             with disk.armed(fail(errno.EIO), at, lasting=True):
                 run, error = act(operation, root, run)
-            if disk.struck is None:
-                finish(root, run)
-                break
+            assert (disk.struck is None) == (at == course.over)
             assert error is None or isinstance(error, OSError)
-            with ExitStack() as twin_stack:
-                twin = root + "-whole"
-                operation.act(twin, operation.prepare(twin, twin_stack))
-                after = read_stored(twin)
             seen = read_if_there(root)
-            assert seen in (before, after), at
+            assert seen in (course.before, course.after), at
             try:
                 finish(root, run)
             except RunEndedError:
                 # The rename that ends a run had come through, and nothing could take it back.
-                assert seen == after
+                assert seen == course.after
                 finish(root, None)
             assert read_stored(root) == with_later_value(seen)
             assert list_litter(root) == []
-    assert at > 1
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from faults import (
 )
 from mini_mlflow import ExperimentTracker, Run, active_run
 from mini_mlflow.disk.locks import is_held
+from steps import follow
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -130,10 +131,11 @@ def test_child_of_a_holder_cannot_enter_before_the_parent_leaves(
     ids=lambda operation: operation.name.replace(" ", "-"),
 )
 def test_fork_at_any_step_gives_a_child_that_logs_and_a_parent_that_goes_on(
-    operation: Operation, moment: Any, runs_dir: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, moment: Any, runs_dir: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
+    """Of the steps that are taken from the same lines of the engine at the first and the last, as `steps` says."""
     disk: FaultyOs = set_up(operation, monkeypatch)
-    for at in range(1, 100):
+    for at in follow(operation, os.path.join(runs_dir, "whole"), disk, every_step).telling():
         root = os.path.join(runs_dir, str(at))
         children: List[int] = []
         with ExitStack() as stack:

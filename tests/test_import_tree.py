@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -50,9 +51,8 @@ def fill(tracker: ExperimentTracker, run_id: str, steps: int = 3, **options: Any
 def describe(tracker: ExperimentTracker, run_id: str, experiment_id: int = 0) -> Any:
     """All that is to be the same in both trees."""
     found = tracker.get_run(run_id, experiment_id)
-    metadata = {
-        name: value for name, value in found["metadata"].items() if name not in ("commit", "experiment_id", "owned")
-    }
+    own = ("commit", "experiment_id", "owned")
+    metadata = {name: value for name, value in found["metadata"].items() if name not in own and value is not None}
     histories = {key: tracker.get_metric_history(run_id, key, experiment_id) for key in found["metrics"]}
     artifacts = [one.path for one in tracker.list_artifacts(run_id, experiment_id=experiment_id)]
     return metadata, found["params"], found["tags"], histories, artifacts
@@ -105,6 +105,21 @@ def test_deleted_runs_and_experiments_are_deleted_here(other: ExperimentTracker,
 def describe_deleted(tracker: ExperimentTracker, run_id: str) -> Any:
     tracker.restore_run(run_id)
     return describe(tracker, run_id)[1:4]
+
+
+def test_origin_that_a_run_does_not_tell_is_not_taken_for_that_of_the_import(
+    other: ExperimentTracker, ours: ExperimentTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a run that was logged at a prompt, which is of no script."""
+    code = """
+        from mini_mlflow import Run
+        Run("r", runs_dir="other").end()
+    """
+    run_python(code, cwd=os.getcwd())
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/import.py", raising=False)
+    take_in()
+    assert other.get_run("r")["metadata"].get("script") is None
+    assert ours.get_run("r")["metadata"]["script"] is None
 
 
 def test_run_that_is_in_both_gets_what_is_new(other: ExperimentTracker, ours: ExperimentTracker) -> None:

@@ -17,7 +17,6 @@ from faults import (
     Fault,
     Operation,
     at_line,
-    choose_lines,
     interrupt_after,
     interrupt_before,
     list_litter,
@@ -33,6 +32,7 @@ from mini_mlflow.disk.layout import RunPaths
 from mini_mlflow.disk.locks import KeptLock
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.writing import run_files
+from steps import expect, follow, lines_of
 from whole_tree import check_whole_tree
 
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -42,16 +42,6 @@ BUSIEST = [one for one in INTERRUPTED if one.name in ("log call that folds", "en
 # What a longer search raises.
 SIGNALS = 300
 THREADED_STEPS = 20
-
-
-def expect(operation: Operation, root: str) -> Any:
-    """What the operation makes of a tree when nothing interrupts it."""
-    with ExitStack() as stack:
-        run = operation.act(root, operation.prepare(root, stack))
-        stored = read_stored(root)
-        if run.is_open():
-            run.end()
-    return stored
 
 
 def is_free(root: str) -> bool:
@@ -95,27 +85,26 @@ def judge(root: str, run: Run, before: Any, after: Any) -> None:
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])
 @pytest.mark.parametrize("operation", INTERRUPTED, ids=name_operation)
 def test_interrupt_at_any_step_stores_all_or_nothing_and_the_handle_goes_on(
-    operation: Operation, moment: Fault, folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, moment: Fault, folder: str, monkeypatch: pytest.MonkeyPatch, every_step: bool
 ) -> None:
+    """Of the steps that are taken from the same lines of the engine at the first and the last, as `steps` says."""
     disk = set_up(operation, monkeypatch)
-    after = expect(operation, os.path.join(folder, "whole"))
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
             assert run is not None
-            before = read_stored(root)
             with disk.armed(moment, at):
                 interrupted = was_interrupted(operation, root, run)
-            assert interrupted == (disk.struck is not None)
+            assert interrupted == (disk.struck is not None) == (at < course.over)
             if disk.struck is None:
                 run.is_open() and run.end()
                 break
             try:
-                judge(root, run, before, after)
+                judge(root, run, course.before, course.after)
             except AssertionError as error:
                 raise AssertionError("step %d: %s%r: %s" % (at, disk.struck[0], disk.struck[1][:2], error)) from error
-    assert at > 1
 
 
 def was_interrupted(operation: Operation, root: str, run: Run) -> bool:
@@ -151,16 +140,6 @@ def test_interrupt_at_any_line_stores_all_or_nothing_and_lets_others_in(
             except Exception as error:
                 problems.append("line %d: %s: %s" % (number, moment.where, error))
     assert not problems, "\n".join(problems)
-
-
-def lines_of(operation: Operation, root: str) -> List[int]:
-    with ExitStack() as stack:
-        run = operation.prepare(root, stack)
-        numbers = choose_lines(lambda: operation.act(root, run))
-        if run is not None and run.is_open():
-            run.end()
-    assert len(numbers) > 50
-    return numbers
 
 
 @pytest.mark.parametrize("moment", [interrupt_before, interrupt_after], ids=["before", "after"])

@@ -13,7 +13,6 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import traceback
 import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
@@ -21,6 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 import yaml
 
+from concurrency import fork
 from faults import list_temporaries, make_source, open_run, read_artifacts, read_stored
 from mini_mlflow import ExperimentTracker, OutsideTreeError, Run
 from whole_tree import check_whole_tree
@@ -59,22 +59,16 @@ def team_folder() -> Iterator[str]:
 
 def start_as(user: int, group: int, work: Callable[[], Any]) -> int:
     """The id of a child that does ``work`` as that user, with the umask of one who shares files with a group."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.setgroups([])
-            os.setgid(group)
-            os.setuid(user)
-            os.umask(0o002)
-            os.chdir("/")
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return child
+
+    def become_and_work() -> None:
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(user)
+        os.umask(0o002)
+        os.chdir("/")
+        work()
+
+    return fork(become_and_work)
 
 
 def as_user(user: int, group: int, work: Callable[[], Any]) -> None:

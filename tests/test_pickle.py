@@ -202,7 +202,7 @@ ERRORS = [
     errors.ServerError("http://host:5000: nothing answers"),
     errors.AmbiguousRunError("2 runs fit 'a'"),
     errors.InvalidFilterError("metrics.loss <", 14, "expected a number, found the end"),
-    errors.MissingExtraError("to_pandas() needs pandas"),
+    errors.MissingExtraError.of("to_pandas()", "pandas", "pandas", "pandas"),
     errors.RunDeletedError("Cannot log"),
     errors.RunExistsError(17, "A run 'r' stands there", "/tree/0/r"),
     errors.ExperimentExistsError(17, "taken", "/tree"),

@@ -20,12 +20,13 @@ from mini_mlflow.writing import ended_snapshots, trash
 from mini_mlflow.writing.durability import Durability
 from stress.power import program
 from stress.power.diary import DONE, REFUSED, Call, Diary, record
+from stress.power.enumerating import Enumeration
 from stress.power.finding import Found
 from stress.power.judging import ask, judge
 from stress.power.processes import SimulatedProcess
 from stress.power.recorded_disk import RecordedDisk
 from stress.power.searching import LEVELS, Search, Variant
-from stress.power.states import KEPT, LOST, NAMES_ONLY, Enumeration, Moment, State, write_tree
+from stress.power.states import KEPT, LOST, NAMES_ONLY, Moment, State, write_tree
 from stress.power.workloads import RATIONS, WORKLOADS, go_on
 
 # No Python cuts the power in a way of its own.

@@ -21,7 +21,6 @@ from faults import (
     at_line,
     call_after,
     call_before,
-    choose_lines,
     list_litter,
     log_later_value,
     name_operation,
@@ -30,6 +29,7 @@ from faults import (
     with_later_value,
 )
 from mini_mlflow import ExperimentTracker, Run, RunEndedError
+from steps import expect, follow, lines_of
 from whole_tree import check_whole_tree
 
 INTERRUPTED = [operation for operation in OPERATIONS if operation.writes_to_live_run]
@@ -73,16 +73,21 @@ MOMENTS = [(one, call_before) for one in INTERRUPTED] + [
     ("operation", "moment"), MOMENTS, ids=["%s-%s" % (name_operation(one), kind.__name__) for one, kind in MOMENTS]
 )
 def test_handler_at_any_step_stores_its_value_once_and_loses_none_of_the_call_below(
-    operation: Operation, ends: bool, moment: Callable[..., Any], folder: str, monkeypatch: pytest.MonkeyPatch
+    operation: Operation,
+    ends: bool,
+    moment: Callable[..., Any],
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    every_step: bool,
 ) -> None:
+    """Of the steps that are taken from the same lines of the engine at the first and the last, as `steps` says."""
     disk = set_up(operation, monkeypatch)
-    after = expect(operation, folder, 0)
-    for at in range(1, MOST_STEPS):
+    course = follow(operation, os.path.join(folder, "whole"), disk, every_step)
+    for at in course.telling():
         root = os.path.join(folder, str(at))
         with ExitStack() as stack:
             run = operation.prepare(root, stack)
             assert run is not None
-            before = read_stored(root)
             handler = Handler(run, ends)
             refused: Optional[BaseException] = None
             with disk.armed(moment(handler), at):
@@ -90,23 +95,12 @@ def test_handler_at_any_step_stores_its_value_once_and_loses_none_of_the_call_be
                     operation.act(root, run)
                 except RunEndedError as error:
                     refused = error
+            assert (disk.struck is None) == (at == course.over)
             if disk.struck is None:
                 run.is_open() and run.end()
                 break
             what = "at step %d: %s%r" % (at, disk.struck.name, disk.struck.arguments[:2])
-            judge(operation, root, run, handler, refused, before, after, what)
-    assert at > 1
-
-
-def expect(operation: Operation, folder: str, at: int) -> Any:
-    """What the operation makes of a tree when nothing interrupts it."""
-    twin = os.path.join(folder, "%d-whole" % at)
-    with ExitStack() as stack:
-        run = operation.act(twin, operation.prepare(twin, stack))
-        stored = read_stored(twin)
-        if run.is_open():
-            run.end()
-    return stored
+            judge(operation, root, run, handler, refused, course.before, course.after, what)
 
 
 def judge(
@@ -168,7 +162,7 @@ def test_handler_at_any_line_stores_its_value_once_and_loses_none_of_the_call_be
     operation: Operation, ends: bool, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(operation, monkeypatch)
-    after = expect(operation, folder, 0)
+    after = expect(operation, os.path.join(folder, "whole"))
     problems: List[str] = []
     for number in lines_of(operation, os.path.join(folder, "traced")):
         root = os.path.join(folder, str(number))
@@ -186,16 +180,6 @@ def test_handler_at_any_line_stores_its_value_once_and_loses_none_of_the_call_be
             except Exception as error:
                 problems.append("line %d: %s: %s" % (number, moment.where, error))
     assert not problems, "\n".join(problems)
-
-
-def lines_of(operation: Operation, root: str) -> List[int]:
-    with ExitStack() as stack:
-        run = operation.prepare(root, stack)
-        numbers = choose_lines(lambda: operation.act(root, run))
-        if run is not None and run.is_open():
-            run.end()
-    assert len(numbers) > 50
-    return numbers
 
 
 def call(operation: Operation, root: str, run: Run) -> Optional[BaseException]:
@@ -234,7 +218,7 @@ def test_handler_at_any_step_can_start_and_end_another_run(
         other = read_stored(root, "other")
         assert other is not None
         assert (other.status, other.histories) == ("FINISHED", {"term": [(0, 1.0)]})
-        whole = expect(operation, folder, at)
+        whole = expect(operation, root + "-whole")
         assert read_stored(root)[1:] == whole[1:]  # type: ignore[index]
         assert list_litter(root) == []
         check_whole_tree(root)

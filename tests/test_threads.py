@@ -317,23 +317,25 @@ MANY_RUNS = (
 BLOCKS_OF_A_LEAK = 1_000
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
-def test_nothing_grows_in_a_hot_loop(runs_dir: str) -> None:
-    """10,000 log_metric calls, after some to warm up, leave no descriptor, no thread and no memory behind."""
-    numbers = [int(text) for text in run_python(HOT_LOOPS, runs_dir).stdout.split()]
+def assert_nothing_grows(code: str, runs_dir: str) -> None:
+    """It prints its descriptors, its threads and its blocks of memory, before and after."""
+    numbers = [int(text) for text in run_python(code, runs_dir).stdout.split()]
     before, after = numbers[:3], numbers[3:]
     assert after[:2] == before[:2]
     assert after[2] - before[2] < BLOCKS_OF_A_LEAK
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
+def test_nothing_grows_in_a_hot_loop(runs_dir: str) -> None:
+    """10,000 log_metric calls, after some to warm up, leave no descriptor, no thread and no memory behind."""
+    assert_nothing_grows(HOT_LOOPS, runs_dir)
     assert len(values(runs_dir, ExperimentTracker(runs_dir=runs_dir).list_runs()[0], "m")) == 12_000
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors in /proc")
 def test_nothing_grows_with_the_number_of_runs(runs_dir: str) -> None:
     """A process that starts, ends and reads run after run holds on to none of them."""
-    numbers = [int(text) for text in run_python(MANY_RUNS, runs_dir).stdout.split()]
-    before, after = numbers[:3], numbers[3:]
-    assert after[:2] == before[:2]
-    assert after[2] - before[2] < BLOCKS_OF_A_LEAK
+    assert_nothing_grows(MANY_RUNS, runs_dir)
 
 
 def test_end_that_a_thread_learned_of_before_a_resume_is_passed_over(runs_dir: str) -> None:

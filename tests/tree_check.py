@@ -15,6 +15,8 @@ import yaml
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 KINDS = ("params", "metrics", "tags")
+# In C where PyYAML has it: hundreds of trees are checked.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NONFINITE = ("NaN", "Infinity", "-Infinity")
 
 
@@ -157,7 +159,7 @@ def _check_meta(folder: str) -> Dict[str, Any]:
     path = os.path.join(folder, "meta.yaml")
     with open(path, "rb") as file:
         try:
-            meta = yaml.safe_load(file)
+            meta = yaml.load(file, Loader=LOADER)  # noqa: S506 - a safe one
         except (yaml.YAMLError, ValueError) as error:
             raise _Broken("%s: %s" % (path, error)) from None
     _expect(isinstance(meta, dict), path, "is no mapping")

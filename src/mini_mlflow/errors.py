@@ -8,6 +8,8 @@ the system raised them, with ``filename`` set.
 
 from __future__ import annotations
 
+from typing import Optional
+
 
 class MiniMlflowError(Exception):
     """Base class of the errors that this package defines."""
@@ -77,6 +79,18 @@ class InvalidFilterError(MiniMlflowError, ValueError):
 
 class MissingExtraError(MiniMlflowError, ImportError):
     """A package that this call needs is not installed; the message says how to get it. Nothing else was done."""
+
+    @classmethod
+    def of(cls, what: str, needed: str, package: str, extra: Optional[str] = None) -> MissingExtraError:
+        """The error that says what ``what`` needs.
+
+        Args:
+            package: what is to be installed. Not this one with its extra: the package index has another version
+                under its name, and how this one came here is not known.
+            extra: the one that brings it; None if none does.
+        """
+        brought = "" if extra is None else ' (the extra "%s" of mini-mlflow)' % extra
+        return cls("%s needs %s: pip install %s%s" % (what, needed, package, brought))
 
 
 class RunExistsError(MiniMlflowError, FileExistsError):

@@ -13,9 +13,10 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from mini_mlflow import DamagedFileError, DamagedFileWarning
 from stress.power.diary import Call, Recording, record
+from stress.power.enumerating import Enumeration, Seen
 from stress.power.finding import read
 from stress.power.judging import ask, judge, rewrite
-from stress.power.states import Enumeration, Seen, State, write_tree
+from stress.power.states import State, write_tree
 from stress.power.thresholds import lowered
 from stress.power.workloads import RATIONS, WORKLOADS, go_on
 

@@ -27,7 +27,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=("csv", "jsonl", "parquet"),
-        help='csv (the default), jsonl (the default with --json), or parquet (needs pip install "mini-mlflow[arrow]")',
+        help="csv (the default), jsonl (the default with --json), or parquet (needs pyarrow)",
     )
     parser.add_argument("--points", action="store_true", help="a row a point of every metric, instead of a row a run")
     add_filter(parser)

@@ -18,7 +18,7 @@ def _load() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError('Parquet needs pyarrow: pip install "mini-mlflow[arrow]"') from None
+        raise MissingExtraError.of("Parquet", "pyarrow", "pyarrow", "arrow") from None
     return pyarrow
 
 

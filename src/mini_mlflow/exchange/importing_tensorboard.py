@@ -86,8 +86,9 @@ def _find_loader() -> _Reader:
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
         from tensorboard.util.tensor_util import make_ndarray
     except ImportError:
-        text = 'import tensorboard needs the tensorboard package: pip install "mini-mlflow[tensorboard]"'
-        raise MissingExtraError(text) from None
+        raise MissingExtraError.of(
+            "import tensorboard", "the tensorboard package", "tensorboard", "tensorboard"
+        ) from None
     return _Reader(EventFileLoader, make_ndarray, HParamsPluginData.FromString)
 
 

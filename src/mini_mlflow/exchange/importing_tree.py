@@ -23,7 +23,7 @@ from mini_mlflow.errors import DamagedFileError, InvalidValueError, MiniMlflowEr
 from mini_mlflow.exchange.artifact_files import COPY
 from mini_mlflow.exchange.beside import bring_loose
 from mini_mlflow.exchange.experiments_here import delete_if_empty, settle_experiment
-from mini_mlflow.exchange.incoming import IncomingExperiment, IncomingRun, IncomingValue, Metric, Values
+from mini_mlflow.exchange.incoming import ORIGIN, IncomingExperiment, IncomingRun, IncomingValue, Metric, Values
 from mini_mlflow.exchange.mlflow_traces import LOCATION
 from mini_mlflow.exchange.report import ImportReport, Tally
 from mini_mlflow.exchange.storing import store_run
@@ -184,7 +184,7 @@ class _Merge:
             metadata.get("start_time"),
             metadata.get("end_time"),
             metadata.get("parent_run_id"),
-            {name: value for name, value in metadata.items() if name not in _OWN_FIELDS},
+            {**dict.fromkeys(ORIGIN), **{name: metadata[name] for name in metadata if name not in _OWN_FIELDS}},
             _to_values(paths, PARAMS, view.params, with_times),
             tags,
             lambda: _iter_metrics(paths, view),

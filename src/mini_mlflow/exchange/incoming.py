@@ -9,6 +9,9 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from mini_mlflow.entities import Point
 
+#: What a run says of its process. Where nobody knows, None says so: what is left out is filled in by the import's own.
+ORIGIN = ("user", "host", "pid", "python", "script", "git_commit", "git_dirty")
+
 #: A metric's key and its points, which must be taken before the next metric is asked for.
 Metric = Tuple[str, Iterator[Point]]
 

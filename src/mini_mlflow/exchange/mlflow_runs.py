@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 from mini_mlflow.disk.keys import check_run_id, check_text
 from mini_mlflow.entities import FAILED, FINISHED, KILLED, RUNNING
 from mini_mlflow.errors import InvalidKeyError, InvalidValueError
-from mini_mlflow.exchange.incoming import IncomingRun, IncomingValue, Metric, Values
+from mini_mlflow.exchange.incoming import ORIGIN, IncomingRun, IncomingValue, Metric, Values
 from mini_mlflow.exchange.mlflow_files import (
     META,
     Tell,
@@ -28,8 +28,6 @@ from mini_mlflow.formats.mlflow_records import DatasetInput, ModelOutput, dump_i
 _SCHEDULED = "SCHEDULED"
 _STATUSES = {1: RUNNING, 2: _SCHEDULED, 3: FINISHED, 4: FAILED, 5: KILLED}
 _BY_NAME = {name: name for name in _STATUSES.values()}
-# What our own runs say of the process that logged them, and nobody knows of these.
-_UNKNOWN_ORIGIN = ("host", "pid", "python", "script", "git_commit", "git_dirty")
 
 
 def read_run(run_id: str, folder: str, experiment: MlflowExperiment, tell: Tell) -> Optional[IncomingRun]:
@@ -98,7 +96,7 @@ def _text_of(tags: Values, key: str) -> Optional[str]:
 
 def _describe_origin(fields: Mapping[str, Any], tags: Values, status: str) -> Dict[str, Any]:
     user = fields.get("user_id")
-    meta: Dict[str, Any] = dict.fromkeys(_UNKNOWN_ORIGIN)
+    meta: Dict[str, Any] = dict.fromkeys(ORIGIN)
     meta.update(
         user=str(user) if user not in (None, "") else _text_of(tags, "mlflow.user"),
         script=_text_of(tags, "mlflow.source.name"),

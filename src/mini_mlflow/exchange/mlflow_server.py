@@ -44,7 +44,7 @@ def connect(to: str) -> MlflowServer:
     try:
         import mlflow
     except ImportError:
-        raise MissingExtraError('push needs MLflow\'s client: pip install "mini-mlflow[mlflow]"') from None
+        raise MissingExtraError.of("push", "MLflow's client", "mlflow-skinny", "mlflow") from None
     server = MlflowServer(to, mlflow)
     server.check()
     return server

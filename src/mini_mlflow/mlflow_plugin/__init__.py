@@ -60,4 +60,4 @@ def _look_for_mlflow() -> None:
     except ImportError:
         from mini_mlflow.errors import MissingExtraError
 
-        raise MissingExtraError('MLflow\'s store needs MLflow: pip install "mini-mlflow[mlflow]"') from None
+        raise MissingExtraError.of("MLflow's store", "MLflow", "mlflow-skinny", "mlflow") from None

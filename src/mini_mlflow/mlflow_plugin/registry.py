@@ -28,9 +28,8 @@ def open_registry(store_uri: Optional[str]) -> Any:
     try:
         from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
     except ImportError as error:
-        raise MissingExtraError(
-            'the model registry needs MLflow with its SQL store (%s): pip install "mini-mlflow[mlflow]"' % error
-        ) from None
+        # The extra brings MLflow's client, which is without that store.
+        raise MissingExtraError.of("the model registry", "all of MLflow (%s)" % error, "mlflow") from None
     root = root_of(store_uri)
     atomic.create_folders(root)
     # MLflow makes and migrates its tables without a lock; of several processes at once most would fail.

@@ -215,7 +215,7 @@ class FoundRuns(List[FoundRun]):
         try:
             import pandas
         except ImportError:
-            raise MissingExtraError('to_pandas() needs pandas: pip install "mini-mlflow[pandas]"') from None
+            raise MissingExtraError.of("to_pandas()", "pandas", "pandas", "pandas") from None
         columns: Dict[str, List[Any]] = {name: [getattr(run, name) for run in self] for name in _FIELDS}
         for kind in (METRICS, PARAMS, TAGS):
             found = [getattr(run, kind) for run in self]
