@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Optional, Sequence
 
-from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking import SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
@@ -17,8 +16,8 @@ from mlflow.utils.search_utils import SearchLoggedModelsPaginationToken, SearchL
 
 from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import models_of, numbers_of
-from mini_mlflow.mlflow_plugin.logged_models import to_model
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.remembered import RememberedModel
 
 
 class LoggedModelSearch(StoreContract):
@@ -51,7 +50,7 @@ class LoggedModelSearch(StoreContract):
         offset = _start_of(page_token, experiment_ids, filter_string, order_by)
         limit = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
         tree = models_of(self.root, self.settings)
-        models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
+        models = tree.search(self.model_cache, numbers_of(experiment_ids))
         found = _Search.sort(_Search.filter_logged_models(models, filter_string, datasets), order_by)
         token = None
         if len(found) > offset + limit:
@@ -61,7 +60,7 @@ class LoggedModelSearch(StoreContract):
                 order_by=order_by,
                 offset=offset + limit,
             ).encode()
-        return PagedList(found[offset : offset + limit], token=token)
+        return PagedList([one.build() for one in found[offset : offset + limit]], token=token)
 
 
 def _start_of(
@@ -83,7 +82,7 @@ _OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "las
 class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
     @classmethod
     def _does_logged_model_match_clause(
-        cls, model: LoggedModel, condition: Dict[str, Any], datasets: Any = None
+        cls, model: RememberedModel, condition: Dict[str, Any], datasets: Any = None
     ) -> bool:
         """As MLflow's, which looks at one of several points alone, and misses two names that it takes itself."""
         matches = super()._does_logged_model_match_clause
@@ -95,7 +94,7 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
         return any(matches(_WithOnePoint(model, point), condition, datasets) for point in model.metrics)
 
     @classmethod
-    def _apply_reversor_for_logged_model(cls, model: LoggedModel, order_by: Any) -> Any:
+    def _apply_reversor_for_logged_model(cls, model: RememberedModel, order_by: Any) -> Any:
         """As MLflow's, but what a model does not have comes last, and is compared to nothing."""
         name = _OTHER_NAMES.get(order_by.field_name, order_by.field_name)
         value = super()._apply_reversor_for_logged_model(model, dataclasses.replace(order_by, field_name=name))
@@ -108,7 +107,7 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
 class _WithOnePoint:
     """A model as if it had one point."""
 
-    def __init__(self, model: LoggedModel, point: Any) -> None:
+    def __init__(self, model: RememberedModel, point: Any) -> None:
         self._model = model
         self.metrics = [point]
 

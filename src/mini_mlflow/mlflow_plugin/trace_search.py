@@ -8,7 +8,7 @@ a run. What asks for spans is refused, as they are no part of the store.
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
 from mlflow.entities import TraceInfo
 from mlflow.exceptions import MlflowException
@@ -21,11 +21,11 @@ from mlflow.utils.uri import append_to_uri_path
 from mlflow.utils.validation import _resolve_experiment_ids_and_locations
 
 from mini_mlflow.disk.removing import remove_tree
-from mini_mlflow.formats.mlflow_records import LINKED_PROMPT
 from mini_mlflow.mlflow_plugin.assessment_records import EXPECTATION, FEEDBACK, to_record
 from mini_mlflow.mlflow_plugin.inner_trees import numbers_of
 from mini_mlflow.mlflow_plugin.locations import default_artifact_root
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.remembered import RememberedTrace
 from mini_mlflow.mlflow_plugin.trace_links import TraceLinks
 from mini_mlflow.mlflow_plugin.traces import to_trace_info
 
@@ -57,12 +57,11 @@ class TraceSearch(TraceLinks):
         """
         wanted = _resolve_experiment_ids_and_locations(experiment_ids, locations)
         _check_limit(max_results)
-        runs = self._traces.iterate(None if wanted is None else numbers_of(wanted))
-        found = [_Seen(to_trace_info(run.address, run), run.tags) for run in runs]
+        found = self._traces.search(self.trace_cache, None if wanted is None else numbers_of(wanted))
         if filter_string:
             found = _filter(found, filter_string, self._linked_traces)
         page, token = SearchTraceUtils.paginate(_sort(found, order_by), page_token, max_results)
-        return [one.info for one in page], token
+        return [one.build() for one in page], token
 
     @told_as_mlflow
     def _delete_traces(
@@ -105,34 +104,18 @@ def _check_limit(max_results: Any) -> None:
         )
 
 
-class _Seen:
-    """A trace with what a filter or an order may name and MLflow's object lacks."""
-
-    def __init__(self, info: TraceInfo, stored: Mapping[str, Any]) -> None:
-        self.info = info
-        #: All its tags, its records too.
-        self.stored = stored
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.info, name)
-
-    @property
-    def end_time_ms(self) -> int:
-        return int(self.info.timestamp_ms + (self.info.execution_time_ms or 0))
-
-
-def _filter(traces: List[_Seen], filter_string: str, linked_to: LinkedTo) -> List[_Seen]:
+def _filter(traces: List[RememberedTrace], filter_string: str, linked_to: LinkedTo) -> List[RememberedTrace]:
     class _Matching(SearchTraceUtils):  # type: ignore[misc]
         @classmethod
-        def _does_trace_match_clause(cls, trace: _Seen, sed: Dict[str, Any]) -> bool:
+        def _does_trace_match_clause(cls, trace: RememberedTrace, sed: Dict[str, Any]) -> bool:
             kind, key, comparator = sed.get("type"), sed.get("key"), str(sed.get("comparator")).upper()
             if kind in (FEEDBACK, EXPECTATION) and cls.is_assessment(kind, key, comparator):
-                return _has_assessment(trace.info, str(kind), str(key), comparator, sed.get("value"))
+                return _has_assessment(trace.build(), str(kind), str(key), comparator, sed.get("value"))
             if comparator == "=" and key == TraceTagKey.LINKED_PROMPTS:
-                return LINKED_PROMPT + str(sed.get("value")) in trace.stored
+                return trace.is_linked_to(str(sed.get("value")))
             matches = bool(super()._does_trace_match_clause(trace, sed))
             if not matches and comparator == "=" and key == TraceMetadataKey.SOURCE_RUN:
-                return trace.info.trace_id in linked_to(str(sed.get("value")))
+                return trace.trace_id in linked_to(str(sed.get("value")))
             return matches
 
     return list(_Matching.filter(traces, filter_string))
@@ -155,7 +138,7 @@ def _has_assessment(info: TraceInfo, kind: str, name: str, comparator: str, valu
     return any(SearchUtils.get_comparison_func(comparator)(text, value) for text in texts)
 
 
-def _sort(traces: List[_Seen], order_by: Optional[List[str]]) -> List[_Seen]:
+def _sort(traces: List[RememberedTrace], order_by: Optional[List[str]]) -> List[RememberedTrace]:
     """In order; what does not have a field comes after what does."""
     ordered = sorted(traces, key=lambda one: one.trace_id)
     ordered.sort(key=lambda one: one.timestamp_ms, reverse=True)
@@ -169,9 +152,9 @@ def _sort(traces: List[_Seen], order_by: Optional[List[str]]) -> List[_Seen]:
     return ordered
 
 
-def _value_of(trace: _Seen, kind: str, key: str) -> Any:
+def _value_of(trace: RememberedTrace, kind: str, key: str) -> Any:
     if kind == "tag":
-        return trace.info.tags.get(key)
+        return trace.tags.get(key)
     if kind == "request_metadata":
-        return trace.info.trace_metadata.get(key)
+        return trace.request_metadata.get(key)
     return getattr(trace, key)
