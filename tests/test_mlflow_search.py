@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -37,7 +38,7 @@ from mlflow.utils.search_utils import SearchUtils
 
 from concurrency import in_child, run_together
 from mini_mlflow.entities import RunAddress
-from mini_mlflow.mlflow_plugin import open_store, run_cache, shelves, stamps
+from mini_mlflow.mlflow_plugin import open_store, remembered, run_cache, shelves, stamps
 from mini_mlflow.mlflow_plugin.candidates import CANDIDATES, Candidate, Place
 from mini_mlflow.mlflow_plugin.shelves import Ended, Entry
 from mini_mlflow.mlflow_plugin.sieves import Sieve
@@ -49,7 +50,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 NOW_MS = 1_700_000_000_000
-TEXTS = ["a", "b", "A", "ab", "aB_c", "50%", "", "ä", "Ä", "\u017f", "\u212a", "k\n", "x' y"]
+TEXTS = ["a", "b", "A", "ab", "aB_c", "50%", "", "ä", "Ä", "s", "\u017f", "\u212a", "k\n", "x' y"]
 NUMBERS = [0.0, -1.0, 0.5, 2.0, 1e300, float("inf"), float("nan")]
 
 
@@ -94,8 +95,8 @@ def make_candidates(rng: random.Random, count: int) -> List[Candidate]:
             "end_time": rng.choice([None, "2023-11-14T22:13:2%d.000Z" % rng.randrange(3)]),
             "made_by": "mlflow",
         }
-        params = {key: rng.choice([*TEXTS, 3, None]) for key in ("p", "run name") if rng.random() < 0.7}
-        tags = {key: rng.choice(TEXTS) for key in ("t", "created") if rng.random() < 0.7}
+        params = {key: rng.choice([*TEXTS, 3, None]) for key in ("p", "run_name") if rng.random() < 0.7}
+        tags = {key: rng.choice(TEXTS) for key in ("t", "start_time") if rng.random() < 0.7}
         metrics = {key: rng.choice(NUMBERS) for key in ("m", "n") if rng.random() < 0.7}
         summaries = {
             key: {"value": value, "step": 0, "timestamp": 0, "count": 1, "min": value, "max": value}
@@ -108,7 +109,9 @@ def make_candidates(rng: random.Random, count: int) -> List[Candidate]:
 
 
 def make_clause(rng: random.Random) -> str:
-    text = rng.choice(["a", "b", "AB", "a%", "%b", "A_%c", "%", "", "ä", "%Ä%", "s", "k", "_", "50\\%", "FINISHED"])
+    text = rng.choice(
+        ["a", "b", "AB", "a%", "%b", "A_%c", "%", "", "ä", "%Ä%", "s", "\u017f", "k", "_", "50\\%", "FINISHED"]
+    )
     number = rng.choice(["0", "0.5", "-1", "2", "1e300"])
     metric = "metrics.%s %s %s" % (rng.choice(["m", "n", "o"]), rng.choice([">", ">=", "=", "!=", "<", "<="]), number)
     kind = rng.choice(["params.p", "params.`run name`", "tags.t", "tags.created", "params.q"])
@@ -324,6 +327,22 @@ def test_run_that_is_met_at_both_places_is_found_once(store: Any, runs_dir: str)
     found = [(run.info.run_name, run.info.lifecycle_stage) for run in search(store, "", ViewType.ALL)]
     assert sorted(found) == [("gone", "deleted"), ("run", "active")]
     shutil.rmtree(copy)
+
+
+@pytest.mark.usefixtures("all_settled")
+def test_run_that_has_become_a_link_is_not_followed(store: Any, runs_dir: str, tmp_path: Path) -> None:
+    run_id = store.create_run("0", "me", NOW_MS, [], "run").info.run_id
+    store.update_run_info(run_id, RunStatus.FINISHED, NOW_MS, None)
+    assert len(search(store)) == 1
+    folder, aside = os.path.join(runs_dir, "0", run_id), str(tmp_path / "aside")
+    next_tick(runs_dir)
+    os.rename(folder, aside)
+    os.symlink(aside, folder)
+    for _ in range(2):
+        with pytest.warns(Warning, match="skipped a run"):
+            assert len(search(store)) == 0
+    os.unlink(folder)
+    os.rename(aside, folder)
 
 
 class _ClockThatStands:
@@ -551,6 +570,9 @@ def test_logged_models_are_remembered_and_found_as_they_are_now(
     next_tick(runs_dir)
     other.delete_logged_model(ids[3])
     assert find() == ["model-0", "model-1", "model-2"]
+    for number in range(30):
+        assert find("params.p%d = '1'" % number) == []
+    assert all(0 < len(one._values) <= remembered._NAMES_AT_MOST for one in store.model_cache.look(0).ended.items)
     order = [{"field_name": "name"}]
     found = store.search_logged_models(["0"], order_by=order)
     wanted = [other.get_logged_model(one).to_dictionary() for one in ids[:3]]

@@ -22,7 +22,7 @@ from mini_mlflow.disk.regular import iter_folders, read_file
 from mini_mlflow.entities import RunAddress
 from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, InvalidKeyError
 from mini_mlflow.mlflow_plugin.run_handles import Standing
-from mini_mlflow.mlflow_plugin.stamps import Stamp, has_settled, open_folder, settled_before, stamp_of
+from mini_mlflow.mlflow_plugin.stamps import Stamp, Stamps, has_settled, open_folder, settled_before, stamp_of
 from mini_mlflow.reading.found_run import FoundRun
 from mini_mlflow.reading.run_view import read_run
 
@@ -64,7 +64,7 @@ class Ended:
         self.entries = sorted(entries, key=lambda entry: kind.rank(entry.item))
         self.items = [entry.item for entry in self.entries]
         self.files = ["%s/%s" % (entry.name, SNAPSHOT) for entry in self.entries]
-        self.stamps = [entry.stamp for entry in self.entries]
+        self.stamps = Stamps([entry.stamp for entry in self.entries])
         self.size = sum(entry.size for entry in self.entries)
         self._columns: Dict[Any, List[Any]] = {}
 

@@ -19,8 +19,7 @@ from mlflow.utils.search_utils import SearchUtils
 from mini_mlflow.mlflow_plugin.candidates import Candidate
 from mini_mlflow.mlflow_plugin.shelves import Ended
 
-# What a snapshot alone says: where the artifacts are depends on the experiment.
-_TEXTS, _NUMBERS = ("run_id", "run_name", "user_id", "status"), ("start_time", "end_time")
+_TEXTS, _NUMBERS = ("run_id", "run_name", "user_id", "status", "artifact_uri"), ("start_time", "end_time")
 _LOGGED = {"metric": "metrics", "parameter": "params", "tag": "tags"}
 _ORDERED, _EQUAL, _AMONG = (">", ">=", "=", "!=", "<", "<="), ("=", "!="), ("IN", "NOT IN")
 _ALIKE = ("LIKE", "ILIKE")
