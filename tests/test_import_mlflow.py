@@ -34,7 +34,7 @@ from mlflow_layout import (
 )
 
 DATA = Path(__file__).parent / "data"
-VERSIONS = ("1_30", "2_9", "2_22", "3_17")
+VERSIONS = ("1_30", "2_9", "2_22", "3_17", "3_18")
 #: Which counts of a report say that something was changed.
 CHANGES = ("experiments", "runs", "updated_runs", "points", "params", "tags", "artifacts", "models", "traces")
 

@@ -1,7 +1,8 @@
 """Which logged models there are: filtered as MLflow's own search does, ordered, and given page by page.
 
-A model has a point for each time that a metric was logged for it, and a filter on a metric lets a model pass if any
-of its points passes, as in MLflow's SQL store.
+A model has a point for each time that a metric was logged for it. A filter on a metric asks what MLflow's SQL store of
+the same version asks: whether any of these points passes, and since MLflow 3.18 whether the latest does, the one with
+the highest step, then time, then value.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, List, Optional, Sequence
 
+from mlflow import __version__ as mlflow_version
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking import SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
@@ -76,6 +78,7 @@ def _start_of(
     return int(token.offset)
 
 
+_ONLY_THE_LATEST_COUNTS = tuple(map(int, mlflow_version.split(".")[:2])) >= (3, 18)
 _OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "last_updated_timestamp"}
 
 
@@ -91,7 +94,19 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
             condition = {**condition, "key": _OTHER_NAMES.get(str(key), key)}
         if condition.get("type") != "metric" or not model.metrics:
             return bool(matches(model, condition, datasets))
-        return any(matches(_WithOnePoint(model, point), condition, datasets) for point in model.metrics)
+        points = cls._points_that_count(model, str(condition.get("key")), datasets)
+        return any(matches(_WithOnePoint(model, point), condition, datasets) for point in points)
+
+    @classmethod
+    def _points_that_count(cls, model: RememberedModel, key: str, datasets: Any) -> List[Any]:
+        points = [
+            point
+            for point in model.metrics
+            if point.key == key and (not datasets or any(cls._is_metric_on_dataset(point, one) for one in datasets))
+        ]
+        if points and _ONLY_THE_LATEST_COUNTS:
+            return [max(points, key=lambda point: (point.step, point.timestamp, point.value))]
+        return points
 
     @classmethod
     def _apply_reversor_for_logged_model(cls, model: RememberedModel, order_by: Any) -> Any:
