@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -24,7 +23,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 import faults  # noqa: E402
 from concurrency import Children, run_python, run_together  # noqa: E402
 from mini_mlflow import ExperimentTracker, Run  # noqa: E402
-from mini_mlflow.mlflow_plugin import open_store, run_cache, run_handles  # noqa: E402
+from mini_mlflow.mlflow_plugin import open_store, run_handles  # noqa: E402
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, root_of  # noqa: E402
 from mini_mlflow.mlflow_plugin.rendering import MADE_BY, to_status  # noqa: E402
 from mlflow_processes import install, started_server  # noqa: E402
@@ -172,34 +171,6 @@ def test_mlflows_run_shows_natively(store: Any, runs_dir: str) -> None:
     assert (ended["status"], ended["name"], ended["start_time"]) == ("FAILED", "renamed", "2023-11-14T22:13:20.000Z")
     assert ended["end_time"] == "2023-11-14T22:13:21.500Z"
     store.update_run_info(parent, RunStatus.FINISHED, NOW_MS, None)
-
-
-@pytest.mark.parametrize("settled", [True, False], ids=["settled", "young"])
-def test_ended_run_is_found_as_it_is_now(store: Any, monkeypatch: pytest.MonkeyPatch, settled: bool) -> None:
-    """Whatever a search remembers of snapshots, a run that was changed, resumed or deleted since is found changed.
-
-    One that is young is not remembered at all: its successor may look the same to stat(2).
-    """
-    if settled:
-        monkeypatch.setattr(run_cache, "_SETTLED_NS", -(10**12))
-    else:
-        young = time.time_ns()
-        monkeypatch.setattr(run_cache, "_stamp_of", lambda found: (1, 1, young, young))
-    run_id = start(store)
-    store.update_run_info(run_id, RunStatus.FINISHED, NOW_MS, None)
-
-    def find() -> Any:
-        return [(run.info.status, run.data.tags.get("t")) for run in store.search_runs(["0"], "", 1)]
-
-    assert find() == find() == [("FINISHED", None)]
-    assert bool(store.cache._entries) == settled
-    store.set_tag(run_id, RunTag("t", "1"))
-    assert find() == [("FINISHED", "1")]
-    store.update_run_info(run_id, RunStatus.RUNNING, None, None)
-    assert find() == [("RUNNING", "1")]
-    store.update_run_info(run_id, RunStatus.FINISHED, NOW_MS, None)
-    store.delete_run(run_id)
-    assert find() == []
 
 
 def test_run_that_cannot_be_read_hides_no_other(store: Any, runs_dir: str) -> None:

@@ -6,7 +6,7 @@ own. What was asked for is kept, of few keys, and not the parsed parts, which ta
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from mlflow.entities import LifecycleStage
 
@@ -21,9 +21,17 @@ from mini_mlflow.mlflow_plugin.rendering import (
     to_text,
     to_user_id,
 )
+from mini_mlflow.mlflow_plugin.shelves import Kind
 from mini_mlflow.reading.found_run import FoundRun
 
 _KEYS_AT_MOST = 8
+
+
+class Place(NamedTuple):
+    """What a run has from where it stands."""
+
+    is_deleted: bool
+    artifact_location: str
 
 
 class Candidate:
@@ -31,9 +39,9 @@ class Candidate:
 
     __slots__ = ("_values", "info", "run")
 
-    def __init__(self, run: FoundRun) -> None:
+    def __init__(self, run: FoundRun, place: Place) -> None:
         self.run = run
-        self.info = _Info(run)
+        self.info = _Info(run, place)
         self._values: Dict[Tuple[str, str], Any] = {}
 
     @property
@@ -54,7 +62,9 @@ class Candidate:
 
     @property
     def inputs(self) -> Any:
-        return to_inputs(self.run)
+        inputs = to_inputs(self.run)
+        self.run.forget_parts()
+        return inputs
 
     def value(self, kind: str, key: str) -> Any:
         """The value of a metric (a float), a param or a tag (texts); None if the run has none."""
@@ -92,13 +102,12 @@ class _Column:
 
 
 class _Info:
-    """What a RunInfo has, but for what depends on where the run stands: that is set by each search."""
+    """What a RunInfo has."""
 
     __slots__ = (
-        "artifact_location",
         "end_time",
         "experiment_id",
-        "is_deleted",
+        "place",
         "run_id",
         "run_name",
         "start_time",
@@ -106,8 +115,9 @@ class _Info:
         "user_id",
     )
 
-    def __init__(self, run: FoundRun) -> None:
+    def __init__(self, run: FoundRun, place: Place) -> None:
         metadata = run.metadata
+        self.place = place
         self.run_id = run.run_id
         self.experiment_id = str(run.experiment_id)
         self.run_name = to_run_name(run)
@@ -115,14 +125,20 @@ class _Info:
         self.status = to_status(metadata)
         self.start_time = iso_to_ms(metadata.get("start_time")) or 0
         self.end_time = to_end_time(metadata)
-        self.is_deleted = False
-        self.artifact_location = ""
         run.forget_parts()
 
     @property
     def lifecycle_stage(self) -> str:
-        return str(LifecycleStage.DELETED if self.is_deleted else LifecycleStage.ACTIVE)
+        return str(LifecycleStage.DELETED if self.place.is_deleted else LifecycleStage.ACTIVE)
 
     @property
     def artifact_uri(self) -> str:
-        return run_artifact_uri(self.artifact_location, self.run_id)
+        return run_artifact_uri(self.place.artifact_location, self.run_id)
+
+
+def natural_rank(candidate: Candidate) -> Tuple[int, str]:
+    """The key of the order in which SearchUtils puts runs that no other order tells apart."""
+    return -candidate.info.start_time, candidate.info.run_id
+
+
+CANDIDATES = Kind(Candidate, natural_rank)

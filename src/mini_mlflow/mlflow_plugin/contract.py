@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 from mini_mlflow.entities import Settings
 
 if TYPE_CHECKING:
+    from mini_mlflow.mlflow_plugin.run_cache import RunCache
     from mini_mlflow.mlflow_plugin.run_handles import RunHandles
     from mini_mlflow.writing.amending import Compute
     from mini_mlflow.writing.operations import Submission
@@ -19,6 +20,8 @@ class StoreContract:
         root: str
         settings: Settings
         handles: RunHandles
+        trace_cache: RunCache
+        model_cache: RunCache
 
         def get_experiment(self, experiment_id: Any) -> Any: ...
 

@@ -27,7 +27,9 @@ from mini_mlflow.errors import (
 )
 from mini_mlflow.formats.mlflow_records import MODEL, TRACE, to_fields
 from mini_mlflow.mlflow_plugin.arguments import to_known_number
+from mini_mlflow.mlflow_plugin.run_cache import RunCache
 from mini_mlflow.reading.addresses import iter_addresses, list_experiment_ids
+from mini_mlflow.reading.experiments import is_deleted
 from mini_mlflow.reading.found_run import FoundRun
 from mini_mlflow.reading.run_view import RunView, read_run
 from mini_mlflow.reading.search import iter_runs
@@ -87,6 +89,17 @@ class InnerTree:
         for run in iter_runs(self.root, numbers):
             if to_fields(run.tags.get(self._record)):
                 yield run
+
+    def search(self, cache: RunCache, experiment_ids: Optional[Iterable[int]]) -> List[Any]:
+        """The same, but what the tree's cache makes of each, in no order."""
+        numbers = list_experiment_ids(self.root) if experiment_ids is None else list(dict.fromkeys(experiment_ids))
+        found: List[Any] = []
+        for number in numbers:
+            if not is_deleted(self.root, number):
+                look = cache.look(number)
+                found += look.ended.items
+                found += look.others
+        return found
 
     def create(self, address: RunAddress, request: StartRequest, decide: Decide) -> None:
         """It stands, open, with what ``decide`` made of what stood there (an empty view, or one of that id), whole.

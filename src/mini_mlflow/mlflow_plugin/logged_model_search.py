@@ -13,7 +13,6 @@ import math
 from typing import Any, Dict, List, Optional, Sequence
 
 from mlflow import __version__ as mlflow_version
-from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking import SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
@@ -21,8 +20,9 @@ from mlflow.utils.search_utils import SearchLoggedModelsPaginationToken, SearchL
 
 from mini_mlflow.mlflow_plugin.contract import StoreContract
 from mini_mlflow.mlflow_plugin.inner_trees import models_of, numbers_of
-from mini_mlflow.mlflow_plugin.logged_models import as_told, to_model
+from mini_mlflow.mlflow_plugin.logged_models import as_told
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
+from mini_mlflow.mlflow_plugin.remembered import RememberedModel
 
 
 class LoggedModelSearch(StoreContract):
@@ -58,7 +58,7 @@ class LoggedModelSearch(StoreContract):
             raise MlflowException.invalid_parameter_value("`max_results` cannot be negative: %d" % limit)
         _check_filter(filter_string)
         tree = models_of(self.root, self.settings)
-        models = [to_model(run.address, run) for run in tree.iterate(numbers_of(experiment_ids))]
+        models = tree.search(self.model_cache, numbers_of(experiment_ids))
         found = _sort(_Search.filter_logged_models(models, filter_string, datasets), order_by, datasets)
         token = None
         if len(found) > offset + limit:
@@ -68,7 +68,7 @@ class LoggedModelSearch(StoreContract):
                 order_by=order_by,
                 offset=offset + limit,
             ).encode()
-        return PagedList([as_told(one) for one in found[offset : offset + limit]], token=token)
+        return PagedList([as_told(one.build()) for one in found[offset : offset + limit]], token=token)
 
 
 def _start_of(
@@ -115,7 +115,7 @@ _OTHER_NAMES = {"creation_time": "creation_timestamp", "last_updated_time": "las
 class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
     @classmethod
     def _does_logged_model_match_clause(
-        cls, model: LoggedModel, condition: Dict[str, Any], datasets: Any = None
+        cls, model: RememberedModel, condition: Dict[str, Any], datasets: Any = None
     ) -> bool:
         """As MLflow's, which looks at one of several points alone, and misses two names that it takes itself."""
         matches = super()._does_logged_model_match_clause
@@ -128,7 +128,7 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
         return any(matches(_WithPoints(model, [point]), condition, datasets) for point in points)
 
     @classmethod
-    def _points_that_count(cls, model: LoggedModel, key: str, datasets: Any) -> List[Any]:
+    def _points_that_count(cls, model: RememberedModel, key: str, datasets: Any) -> List[Any]:
         points = [
             point
             for point in model.metrics
@@ -139,7 +139,7 @@ class _Search(SearchLoggedModelsUtils):  # type: ignore[misc]
         return points
 
     @classmethod
-    def _apply_reversor_for_logged_model(cls, model: LoggedModel, order_by: Any) -> Any:
+    def _apply_reversor_for_logged_model(cls, model: RememberedModel, order_by: Any) -> Any:
         """As MLflow's, but what a model does not have comes last, and is compared to nothing."""
         name = _OTHER_NAMES.get(order_by.field_name, order_by.field_name)
         if "." in name:
@@ -193,7 +193,7 @@ def _sort(models: List[Any], order_by: Optional[List[Dict[str, Any]]], datasets:
 class _WithPoints:
     """A model as if it had these points."""
 
-    def __init__(self, model: LoggedModel, points: List[Any]) -> None:
+    def __init__(self, model: RememberedModel, points: List[Any]) -> None:
         self.model = model
         self.metrics = points
 

@@ -6,31 +6,29 @@ A run that cannot be read is left out, with a warning, and hides no other.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+import bisect
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from mlflow.entities import LifecycleStage, Run, ViewType, _DatasetSummary
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from mlflow.utils.search_utils import SearchUtils
 
-from mini_mlflow.disk.keys import check_run_id
-from mini_mlflow.disk.layout import trash_folder
-from mini_mlflow.disk.regular import iter_folders
-from mini_mlflow.entities import ACTIVE, Experiment, RunAddress
-from mini_mlflow.errors import DamagedFileError, DamagedFileWarning, InvalidKeyError
+from mini_mlflow.entities import ACTIVE, Experiment
 from mini_mlflow.formats.mlflow_records import read_records
 from mini_mlflow.mlflow_plugin.arguments import check_max_results, to_known_number
-from mini_mlflow.mlflow_plugin.candidates import Candidate
+from mini_mlflow.mlflow_plugin.candidates import Candidate, Place, natural_rank
 from mini_mlflow.mlflow_plugin.experiments import ExperimentMethods
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
 from mini_mlflow.mlflow_plugin.rendering import to_run
 from mini_mlflow.mlflow_plugin.run_cache import RunCache
-from mini_mlflow.mlflow_plugin.run_handles import RunHandles, Standing
-from mini_mlflow.reading.addresses import iter_standing
+from mini_mlflow.mlflow_plugin.run_handles import RunHandles
+from mini_mlflow.mlflow_plugin.shelves import Look
+from mini_mlflow.mlflow_plugin.sieves import Sieve
 from mini_mlflow.reading.experiments import read_experiment
 
 _SUMMARIES_AT_MOST = 1000
+_NONE: FrozenSet[str] = frozenset()
 
 
 class SearchMethods(ExperimentMethods):
@@ -54,23 +52,34 @@ class SearchMethods(ExperimentMethods):
         check_max_results(max_results, may_be_none=True)
         _check_order(order_by)
         # Before anything is read: a mistake is told also where there are no runs.
-        SearchUtils.parse_search_filter(filter_string)
-        candidates = list(self._candidates(experiment_ids, run_view_type))
-        found = SearchUtils.sort(SearchUtils.filter(candidates, filter_string), order_by)
-        wanted = len(found) if max_results is None else max_results
-        page, token = SearchUtils.paginate(found, page_token, wanted)
-        return [self._to_run(one) for one in page], token
+        sieve = Sieve(SearchUtils.parse_search_filter(filter_string))
+        found = self._find(experiment_ids, run_view_type, sieve, filter_string)
+        if order_by or len(found) > 1:
+            found = [SearchUtils.sort([run for runs in found for run in runs], order_by)]
+        runs = found[0] if found else []
+        page, token = SearchUtils.paginate(runs, page_token, len(runs) if max_results is None else max_results)
+        return [_to_run(one) for one in page], token
 
-    def _to_run(self, candidate: Candidate) -> Run:
-        run = to_run(candidate.run, candidate.info.is_deleted, candidate.info.artifact_location)
-        candidate.run.forget_parts()
-        return run
+    def _find(
+        self, experiment_ids: Iterable[Any], view_type: int, sieve: Sieve, filter_string: Optional[str]
+    ) -> List[List[Candidate]]:
+        """The runs that pass, those of each folder in SearchUtils' natural order; only of folders that have any."""
+        found = []
+        for look, hidden in self._looks(experiment_ids, view_type):
+            runs = SearchUtils.filter(_all_but(hidden, sieve.pick(look.ended)), filter_string)
+            for other in SearchUtils.filter(_all_but(hidden, look.others), filter_string):
+                # SearchUtils' sort would ask each of thousands where it belongs, for the few that are open.
+                bisect.insort(runs, other, key=natural_rank)
+            if runs:
+                found.append(runs)
+        return found
 
     @told_as_mlflow
     def _search_datasets(self, experiment_ids: Iterable[Any]) -> List[_DatasetSummary]:
         """The datasets that the runs of the experiments used, each once for each context; 1,000 at the most."""
         summaries: Dict[Tuple[str, str, str, Optional[str]], None] = {}
-        for candidate in self._candidates(experiment_ids, ViewType.ALL):
+        looks = self._looks(experiment_ids, ViewType.ALL)
+        for candidate in (one for look, hidden in looks for one in _all_but(hidden, [*look.ended.items, *look.others])):
             for one in read_records(candidate.run.tags).dataset_inputs:
                 context = one.tags.get(MLFLOW_DATASET_CONTEXT)
                 summaries[candidate.info.experiment_id, one.name, one.digest, context] = None
@@ -79,46 +88,36 @@ class SearchMethods(ExperimentMethods):
                 break
         return [_DatasetSummary(*one) for one in list(summaries)[:_SUMMARIES_AT_MOST]]
 
-    def _candidates(self, experiment_ids: Iterable[Any], view_type: int) -> Iterator[Candidate]:
+    def _looks(self, experiment_ids: Iterable[Any], view_type: int) -> Iterator[Tuple[Look, FrozenSet[str]]]:
+        """What stands in each folder, and which ids of it are not to be found there."""
         stages = LifecycleStage.view_type_to_stages(view_type)
         for number in dict.fromkeys(map(to_known_number, experiment_ids)):
             experiment = None if number is None else read_experiment(self.root, number)
             if experiment is not None:
-                locations = [self.artifact_location(experiment, in_trash) for in_trash in (False, True)]
-                for standing in self._standings(experiment, stages):
-                    candidate = self._read_candidate(standing)
-                    if candidate is not None:
-                        candidate.info.is_deleted = standing.is_deleted or experiment.lifecycle_stage != ACTIVE
-                        candidate.info.artifact_location = locations[standing.is_deleted]
-                        yield candidate
+                yield from self._looks_at(experiment, stages)
 
-    def _standings(self, experiment: Experiment, stages: List[str]) -> Iterator[Standing]:
-        number = experiment.experiment_id
-        seen: Set[str] = set()
+    def _looks_at(self, experiment: Experiment, stages: List[str]) -> Iterator[Tuple[Look, FrozenSet[str]]]:
+        number, seen = experiment.experiment_id, _NONE
         if experiment.lifecycle_stage in stages:
-            for address in iter_standing(self.root, number):
-                if address.run_id not in seen:
-                    seen.add(address.run_id)
-                    yield Standing(address, False)
+            place = Place(experiment.lifecycle_stage != ACTIVE, self.artifact_location(experiment))
+            look = self.cache.look(number, False, place)
+            seen = look.names
+            yield look, _NONE
         if LifecycleStage.DELETED in stages:
+            look = self.cache.look(number, True, Place(True, self.artifact_location(experiment, in_trash=True)))
             # What is deleted or restored meanwhile is found at one place or at both, and shown once.
-            for name, is_real in iter_folders(trash_folder(self.root, number)):
-                if is_real and name not in seen:
-                    seen.add(name)
-                    try:
-                        yield Standing(RunAddress(self.root, number, check_run_id(name)), True)
-                    except InvalidKeyError:
-                        continue
+            yield look, look.names & seen
 
-    def _read_candidate(self, standing: Standing) -> Optional[Candidate]:
-        try:
-            return self.cache.read(standing)
-        except (FileNotFoundError, NotADirectoryError):
-            # No run, or one that is moved away.
-            return None
-        except (DamagedFileError, OSError) as error:
-            warnings.warn("skipped a run: %s" % error, DamagedFileWarning, stacklevel=2)
-            return None
+
+def _all_but(hidden: FrozenSet[str], runs: List[Candidate]) -> List[Candidate]:
+    return [run for run in runs if run.info.run_id not in hidden] if hidden else runs
+
+
+def _to_run(candidate: Candidate) -> Run:
+    place = candidate.info.place
+    run = to_run(candidate.run, place.is_deleted, place.artifact_location)
+    candidate.run.forget_parts()
+    return run
 
 
 def _check_comparators(filter_string: Optional[str]) -> None:

@@ -15,14 +15,16 @@ from typing import Any, Optional
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.utils.uri import resolve_uri_if_local
 
-from mini_mlflow.disk.layout import resolve_root
+from mini_mlflow.disk.layout import inner_trees, resolve_root
 from mini_mlflow.entities import resolve_settings
 from mini_mlflow.mlflow_plugin.all_of_one import AllOfOne
+from mini_mlflow.mlflow_plugin.candidates import CANDIDATES
 from mini_mlflow.mlflow_plugin.experiments import Misses
 from mini_mlflow.mlflow_plugin.histories import HistoryMethods
 from mini_mlflow.mlflow_plugin.inner_garbage import InnerGarbageMethods
 from mini_mlflow.mlflow_plugin.locations import asked_artifact_root, default_artifact_root, root_of
 from mini_mlflow.mlflow_plugin.logged_model_search import LoggedModelSearch
+from mini_mlflow.mlflow_plugin.remembered import MODELS, TRACES
 from mini_mlflow.mlflow_plugin.run_cache import RunCache
 from mini_mlflow.mlflow_plugin.run_handles import RunHandles
 from mini_mlflow.mlflow_plugin.run_models import RunModelMethods
@@ -63,7 +65,9 @@ class MiniMlflowStore(
         self.settings = resolve_settings()
         self.is_server = is_server
         self.handles = RunHandles(self.root, self.settings, is_server)
-        self.cache = RunCache(self.root)
+        self.cache = RunCache(self.root, CANDIDATES)
+        models, traces = inner_trees(self.root)
+        self.model_cache, self.trace_cache = RunCache(models, MODELS), RunCache(traces, TRACES)
         self.misses = Misses()
         self.artifact_root_uri = (
             str(resolve_uri_if_local(artifact_root_uri)) if artifact_root_uri else default_artifact_root(self.root)

@@ -6,7 +6,8 @@ from typing import Any, Dict, List, Optional
 
 from mini_mlflow.mlflow_plugin.inner_trees import numbers_of
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
-from mini_mlflow.mlflow_plugin.trace_filter import Seen, find
+from mini_mlflow.mlflow_plugin.remembered import RememberedTrace
+from mini_mlflow.mlflow_plugin.trace_filter import find
 from mini_mlflow.mlflow_plugin.trace_search import TraceSearch
 
 
@@ -33,8 +34,8 @@ class TraceAnalysis(TraceSearch):
         """
         from mlflow.genai.scorers.online.entities import CompletedSession
 
-        seen = self._see(numbers_of([experiment_id]))
-        sessions: Dict[str, List[Seen]] = {}
+        seen = self._traces.search(self.trace_cache, numbers_of([experiment_id]))
+        sessions: Dict[str, List[RememberedTrace]] = {}
         for trace in sorted(seen, key=lambda one: one.timestamp_ms):
             if trace.session is not None:
                 sessions.setdefault(trace.session, []).append(trace)
@@ -63,7 +64,7 @@ class TraceAnalysis(TraceSearch):
         from mlflow.store.analytics.trace_correlation import calculate_npmi_from_counts
         from mlflow.tracing.analysis import TraceFilterCorrelationResult
 
-        seen = self._see(numbers_of(experiment_ids))
+        seen = self._traces.search(self.trace_cache, numbers_of(experiment_ids))
         texts = [text for text in (base_filter,) if text]
         base, first, second = (
             {trace.trace_id for trace in find(seen, " and ".join(texts + more), self._linked_traces)}

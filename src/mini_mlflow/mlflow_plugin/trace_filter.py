@@ -11,13 +11,13 @@ import json
 import re
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional
 
-from mlflow.entities import TraceInfo
 from mlflow.exceptions import MlflowException
 from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
 from mlflow.utils.search_utils import SearchTraceUtils, SearchUtils
 
-from mini_mlflow.formats.mlflow_records import LINKED_PROMPT, AssessmentRecord
-from mini_mlflow.mlflow_plugin.assessment_records import EXPECTATION, FEEDBACK, ISSUE, records_of
+from mini_mlflow.formats.mlflow_records import AssessmentRecord
+from mini_mlflow.mlflow_plugin.assessment_records import EXPECTATION, FEEDBACK, ISSUE
+from mini_mlflow.mlflow_plugin.remembered import RememberedTrace
 from mini_mlflow.mlflow_plugin.trace_spans import has_span
 
 #: The ids of the traces that are linked to a run.
@@ -26,34 +26,10 @@ LinkedTo = Callable[[str], FrozenSet[str]]
 Clause = Mapping[str, Any]
 
 
-class Seen:
-    """A trace with what a filter or an order may name and MLflow's object lacks."""
-
-    def __init__(self, info: TraceInfo, stored: Mapping[str, Any]) -> None:
-        self.info = info
-        #: All its tags, its records too.
-        self.stored = stored
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.info, name)
-
-    @property
-    def end_time_ms(self) -> int:
-        return int(self.info.timestamp_ms + (self.info.execution_time_ms or 0))
-
-    @property
-    def session(self) -> Optional[str]:
-        session: Optional[str] = self.info.trace_metadata.get(TraceMetadataKey.TRACE_SESSION)
-        return session
-
-    def assessments_of(self, kind: str, name: str) -> Iterator[AssessmentRecord]:
-        return (one for one in records_of(self.stored) if one.kind == kind and one.name == name)
+Test = Callable[[RememberedTrace], bool]
 
 
-Test = Callable[[Seen], bool]
-
-
-def find(traces: List[Seen], filter_string: Optional[str], linked_to: LinkedTo) -> Iterator[Seen]:
+def find(traces: List[RememberedTrace], filter_string: Optional[str], linked_to: LinkedTo) -> Iterator[RememberedTrace]:
     """Those of the traces that the filter finds, in their order. Who takes a few of them spares reading more spans.
 
     Args:
@@ -70,7 +46,7 @@ def find(traces: List[Seen], filter_string: Optional[str], linked_to: LinkedTo) 
     tests = [_test_of(one, traces, linked_to) for one in clauses if one not in of_spans]
     # Spans last, as they are read from files, and together, as one span must fit them all.
     if of_spans:
-        tests.append(lambda trace: has_span(trace.info, of_spans, compare))
+        tests.append(lambda trace: has_span(trace.build(), of_spans, compare))
     return (trace for trace in traces if all(test(trace) for test in tests))
 
 
@@ -90,7 +66,7 @@ def _comparator(clause: Clause) -> str:
     return str(clause["comparator"]).upper()
 
 
-def _test_of(clause: Clause, traces: List[Seen], linked_to: LinkedTo) -> Test:
+def _test_of(clause: Clause, traces: List[RememberedTrace], linked_to: LinkedTo) -> Test:
     kind, key, comparator, value = clause["type"], clause["key"], _comparator(clause), clause["value"]
     if kind in (FEEDBACK, EXPECTATION) and SearchTraceUtils.is_assessment(kind, key, comparator):
         return _test_of_assessments(kind, key, comparator, value, traces)
@@ -99,7 +75,7 @@ def _test_of(clause: Clause, traces: List[Seen], linked_to: LinkedTo) -> Test:
         return lambda trace: any(trace.assessments_of(ISSUE, str(value)))
     if key == TraceTagKey.LINKED_PROMPTS and SearchTraceUtils.is_tag(kind, comparator):
         _check_prompt(comparator, str(value))
-        return lambda trace: LINKED_PROMPT + str(value) in trace.stored
+        return lambda trace: trace.is_linked_to(str(value))
     if key == TraceMetadataKey.SOURCE_RUN and comparator == "=":
         linked = linked_to(str(value))
         return lambda trace: trace.trace_metadata.get(key) == value or trace.trace_id in linked
@@ -132,10 +108,10 @@ def _check_prompt(comparator: str, value: str) -> None:
         )
 
 
-def _test_of_assessments(kind: str, name: str, comparator: str, value: Any, traces: List[Seen]) -> Test:
+def _test_of_assessments(kind: str, name: str, comparator: str, value: Any, traces: List[RememberedTrace]) -> Test:
     must_be_there = comparator != "IS NULL"
 
-    def matching(trace: Seen) -> List[AssessmentRecord]:
+    def matching(trace: RememberedTrace) -> List[AssessmentRecord]:
         found = [one for one in trace.assessments_of(kind, name) if one.valid]
         if comparator in ("IS NULL", "IS NOT NULL"):
             return found

@@ -6,7 +6,7 @@ What a filter finds, and the order of what is found, are those of MLflow's SQL s
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from mlflow.entities import TraceInfo
 from mlflow.exceptions import MlflowException
@@ -22,7 +22,8 @@ from mini_mlflow.mlflow_plugin.arguments import check_max_results
 from mini_mlflow.mlflow_plugin.inner_trees import numbers_of
 from mini_mlflow.mlflow_plugin.locations import default_artifact_root
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
-from mini_mlflow.mlflow_plugin.trace_filter import Seen, find
+from mini_mlflow.mlflow_plugin.remembered import RememberedTrace
+from mini_mlflow.mlflow_plugin.trace_filter import find
 from mini_mlflow.mlflow_plugin.trace_links import TraceLinks
 from mini_mlflow.mlflow_plugin.traces import to_trace_info
 
@@ -51,7 +52,7 @@ class TraceSearch(TraceLinks):
         """
         wanted = _resolve_experiment_ids_and_locations(experiment_ids, locations)
         check_max_results(max_results)
-        seen = _sort(self._see(None if wanted is None else numbers_of(wanted)), order_by)
+        seen = _sort(self._traces.search(self.trace_cache, None if wanted is None else numbers_of(wanted)), order_by)
         found = find(seen, filter_string, self._linked_traces)
         # One more than the page, so that there is a token for it.
         end = SearchTraceUtils.parse_start_offset_from_page_token(page_token) + max_results + 1
@@ -61,11 +62,7 @@ class TraceSearch(TraceLinks):
             # MLflow's parser takes a text for what it compares to a number later.
             raise MlflowException.invalid_parameter_value("Invalid filter %r: %s" % (filter_string, error)) from error
         page, token = SearchTraceUtils.paginate(first, page_token, max_results)
-        return [one.info for one in page], token
-
-    def _see(self, experiment_ids: Optional[Iterable[int]]) -> List[Seen]:
-        """All the traces of the experiments; None: of all."""
-        return [Seen(to_trace_info(run.address, run), run.tags) for run in self._traces.iterate(experiment_ids)]
+        return [one.build() for one in page], token
 
     @told_as_mlflow
     def _delete_traces(
@@ -100,7 +97,7 @@ class TraceSearch(TraceLinks):
             remove_tree(local_file_uri_to_path(own))
 
 
-def _sort(traces: List[Seen], order_by: Optional[List[str]]) -> List[Seen]:
+def _sort(traces: List[RememberedTrace], order_by: Optional[List[str]]) -> List[RememberedTrace]:
     """In order; what does not have a field comes after what does."""
     ordered = sorted(traces, key=lambda one: one.trace_id)
     ordered.sort(key=lambda one: one.timestamp_ms, reverse=True)
@@ -116,10 +113,10 @@ def _sort(traces: List[Seen], order_by: Optional[List[str]]) -> List[Seen]:
     return ordered
 
 
-def _value_of(trace: Seen, kind: str, key: str) -> Any:
+def _value_of(trace: RememberedTrace, kind: str, key: str) -> Any:
     if kind == "tag":
-        return trace.info.tags.get(key)
+        return trace.tags.get(key)
     if kind == "request_metadata":
-        return trace.info.trace_metadata.get(key)
+        return trace.trace_metadata.get(key)
     # Not as the text that MLflow has of it: 10 comes after 9.
     return int(trace.experiment_id) if key == "experiment_id" else getattr(trace, key)
