@@ -14,7 +14,16 @@ import pytest
 
 mlflow = pytest.importorskip("mlflow")
 
-from mlflow.entities import DatasetInput, ExperimentTag, LoggedModelOutput, Metric, Param, RunStatus, RunTag  # noqa: E402
+from mlflow.entities import (  # noqa: E402
+    DatasetInput,
+    ExperimentTag,
+    LoggedModelOutput,
+    LoggedModelTag,
+    Metric,
+    Param,
+    RunStatus,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model  # noqa: E402
 
@@ -150,6 +159,14 @@ def test_the_first_step_of_an_output_counts(stages: tuple[Stage, Stage]) -> None
         store.log_outputs(run_id, [LoggedModelOutput(one, 4), LoggedModelOutput(other, 5), LoggedModelOutput(other, 6)])
         outputs = {output.model_id: output.step for output in store.get_run(run_id).outputs.model_outputs}
         assert outputs == {one: 3, other: 5}
+
+
+def test_a_tag_of_a_model_without_a_value_is_empty(stages: tuple[Stage, Stage]) -> None:
+    """A number is its text."""
+    for on in stages:
+        model_id = on.store.create_logged_model(on.active, "pear").model_id
+        on.store.set_logged_model_tags(model_id, [LoggedModelTag("graft", None), LoggedModelTag("rings", 12)])
+        assert on.store.get_logged_model(model_id).tags == {"graft": "", "rings": "12"}
 
 
 def test_all_of_a_run_is_told_as_by_the_file_store(stages: tuple[Stage, Stage]) -> None:

@@ -198,7 +198,7 @@ class BatchMethods:
         texts = {tag.key: "" if tag.value is None else to_text(tag.value) for tag in tags}
         # MLflow leaves both the name and the tag as they are if the name is to be empty.
         name = texts.get(MLFLOW_RUN_NAME) or texts.pop(MLFLOW_RUN_NAME, None)
-        values = {param.key: check_told("param", param.key, param.value) for param in params}
+        values = {param.key: check_told(param.key, param.value) for param in params}
         submission = batch_submission(points, values, texts)
         self.commit(run_id, submission, {"name": name} if name else {}, check)
 

@@ -56,10 +56,10 @@ def to_mlflow(error: Exception) -> MlflowException:
     return MlflowException(str(error), INVALID_PARAMETER_VALUE)
 
 
-def check_told(what: str, key: str, value: object) -> str:
-    """The value as text. Raises MlflowException for None, which MLflow's database has no place for either."""
+def check_told(key: str, value: object) -> str:
+    """The value of a param as text. Raises MlflowException for None, as MLflow's SQL store does."""
     if value is None:
-        raise MlflowException("The %s %r has no value." % (what, key), BAD_REQUEST)
+        raise MlflowException("The param %r has no value." % key, BAD_REQUEST)
     return str(value)
 
 
