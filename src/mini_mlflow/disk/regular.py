@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from typing import Iterator, List, Match, Tuple
+from typing import Iterator, List, Match, Optional, Tuple
 
 from mini_mlflow.disk.atomic import check_folder
 from mini_mlflow.errors import OutsideTreeError
@@ -137,6 +137,22 @@ def iter_folders(path: str) -> Iterator[Tuple[str, bool]]:
                     yield entry.name, not entry.is_symlink()
     except FileNotFoundError:
         return
+
+
+@contextmanager
+def folder_descriptor(path: str) -> Iterator[Optional[int]]:
+    """For the length of the block, a descriptor of the folder ``path`` to look at files from (``dir_fd``).
+
+    None where the system knows none. Raises OSError, also where a link or a file stands there.
+    """
+    if os.stat not in os.supports_dir_fd or not hasattr(os, "O_DIRECTORY"):
+        yield None
+        return
+    descriptor = os.open(path, _HOLD)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -44,6 +44,9 @@ class Candidate:
         self.info = _Info(run, place)
         self._values: Dict[Tuple[str, str], Any] = {}
 
+    def __lt__(self, other: Candidate) -> bool:
+        return natural_rank(self) < natural_rank(other)
+
     @property
     def data(self) -> Candidate:
         return self

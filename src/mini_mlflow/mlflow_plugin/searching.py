@@ -17,7 +17,7 @@ from mlflow.utils.search_utils import SearchUtils
 from mini_mlflow.entities import ACTIVE, Experiment
 from mini_mlflow.formats.mlflow_records import read_records
 from mini_mlflow.mlflow_plugin.arguments import check_max_results, to_known_number
-from mini_mlflow.mlflow_plugin.candidates import Candidate, Place, natural_rank
+from mini_mlflow.mlflow_plugin.candidates import Candidate, Place
 from mini_mlflow.mlflow_plugin.experiments import ExperimentMethods
 from mini_mlflow.mlflow_plugin.refusals import told_as_mlflow
 from mini_mlflow.mlflow_plugin.rendering import to_run
@@ -69,7 +69,7 @@ class SearchMethods(ExperimentMethods):
             runs = SearchUtils.filter(_all_but(hidden, sieve.pick(look.ended)), filter_string)
             for other in SearchUtils.filter(_all_but(hidden, look.others), filter_string):
                 # SearchUtils' sort would ask each of thousands where it belongs, for the few that are open.
-                bisect.insort(runs, other, key=natural_rank)
+                bisect.insort(runs, other)
             if runs:
                 found.append(runs)
         return found

@@ -17,20 +17,13 @@ from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 from mini_mlflow.disk.mounts import is_network_file_system
+from mini_mlflow.disk.regular import folder_descriptor
 
 #: Inode, size, and the times of the last change of content and of the last change at all, in ns.
 Stamp = Tuple[int, int, int, int]
 
 # The coarsest clock of a file system ticks every two seconds (FAT).
 _SETTLED_NS = 3_000_000_000
-_KNOWS_DESCRIPTORS = os.stat in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
-# O_PATH asks for no permission on the folder itself.
-_HOLD = (
-    getattr(os, "O_PATH", 0)
-    | getattr(os, "O_DIRECTORY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
@@ -102,11 +95,5 @@ class Folder:
 @contextmanager
 def open_folder(path: str) -> Iterator[Folder]:
     """The folder at ``path``, for the length of the block. Raises OSError, also where a link stands there."""
-    if not _KNOWS_DESCRIPTORS:
-        yield Folder(path, None)
-        return
-    descriptor = os.open(path, _HOLD)
-    try:
+    with folder_descriptor(path) as descriptor:
         yield Folder(path, descriptor)
-    finally:
-        os.close(descriptor)
