@@ -65,10 +65,9 @@ class TraceAnalysis(TraceSearch):
         from mlflow.tracing.analysis import TraceFilterCorrelationResult
 
         seen = self._traces.search(self.trace_cache, numbers_of(experiment_ids))
-        texts = [text for text in (base_filter,) if text]
         base, first, second = (
-            {trace.trace_id for trace in find(seen, " and ".join(texts + more), self._linked_traces)}
-            for more in ([], [filter_string1], [filter_string2])
+            {trace.trace_id for trace in find(seen, " and ".join(filter(None, texts)), self._linked_traces)}
+            for texts in ((base_filter,), (base_filter, filter_string1), (base_filter, filter_string2))
         )
         npmi = calculate_npmi_from_counts(len(first & second), len(first), len(second), len(base))
         return TraceFilterCorrelationResult(
