@@ -43,7 +43,7 @@ from rest_beyond import call_beyond, crashes, fastapi_endpoints, flask_endpoints
 from rest_differences import ACCEPTED, compare
 
 # What MLflow and its dependencies warn of is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 SCRIPTS: List[Callable[[Caller], None]] = [
     rest_experiments.experiments,

@@ -768,7 +768,7 @@ def test_full_disk_or_read_only_tree_stops_no_push(server: FakeServer, runs_dir:
 def test_without_mlflow_it_says_what_to_install(runs_dir: str, monkeypatch: Any) -> None:
     make_tree(runs_dir)
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(ImportError, match=r'pip install "mini-mlflow\[mlflow\]"'):
+    with pytest.raises(ImportError, match=r"pip install mlflow-skinny \(the extra \"mlflow\" of mini-mlflow\)"):
         push("http://127.0.0.1:1", runs_dir)
 
 
