@@ -19,6 +19,7 @@ PARAMS, METRICS, POINTS = 20, 10, 20
 NOW_MS = 1_700_000_000_000
 #: What is searched for: name to filter, order and size of the page.
 SEARCHES = {
+    "the newest 100": ("", None, 100),
     "the newest 1,000": ("", None, 1000),
     "a page of 10,000": ("", None, 10_000),
     "two conditions, by a metric, 100": (
@@ -27,6 +28,8 @@ SEARCHES = {
         100,
     ),
     "the 1,000 best of a metric": ("", ["metrics.`metric-2` DESC"], 1000),
+    "a run by its name": ("attributes.run_name = 'run-7'", None, 100),
+    "a condition that one in 2,000 passes": ("metrics.`metric-1` < 0.0005", None, 100),
 }
 
 
