@@ -156,7 +156,7 @@ def test_sieve_stops_nobody_whom_mlflow_lets_pass_and_hides_no_refusal() -> None
         exact += [run.info.run_id for run in picked] == wanted
         refused += isinstance(wanted, str)
     # The comparison means something: most filters are sifted, most of them wholly, and some are refused.
-    assert (stopped > 500, exact > 300, refused > 20) == (True, True, True), (stopped, exact, refused)
+    assert (stopped > 400, exact > 300, refused > 20) == (True, True, True), (stopped, exact, refused)
 
 
 # -- what is found, while runs change ------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ _LOGGED = {"metric": "metrics", "parameter": "params", "tag": "tags"}
 _ORDERED, _EQUAL, _AMONG = (">", ">=", "=", "!=", "<", "<="), ("=", "!="), ("IN", "NOT IN")
 _ALIKE = ("LIKE", "ILIKE")
 _WILDCARDS = re.compile("[%_]")
+# Some versions of MLflow (3.10) take a pattern for a regular expression, but for its two wildcards.
+_TAKES_LITERALLY = not SearchUtils.get_comparison_func("LIKE")("ab", "a.")
 
 
 class Condition(NamedTuple):
@@ -78,7 +80,9 @@ def _compile(parsed: Dict[str, Any]) -> Optional[Condition]:
 
 def _compare(comparator: str, value: Any) -> Callable[[Any], bool]:
     if comparator in _ALIKE:
-        return _resemble(max(_WILDCARDS.split(value), key=len), comparator == "ILIKE")
+        pieces = _WILDCARDS.split(value)
+        is_plain = _TAKES_LITERALLY or all(re.escape(piece) == piece for piece in pieces)
+        return _resemble(max(pieces, key=len) if is_plain else "", comparator == "ILIKE")
     compare = SearchUtils.get_comparison_func(comparator)
     return lambda found: found is not None and compare(found, value)
 
