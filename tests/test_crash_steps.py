@@ -5,6 +5,7 @@ Killed is at each step before which the tree is another than before the step bef
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import warnings
@@ -33,6 +34,11 @@ from faults import (
 )
 from mini_mlflow import DamagedFileWarning, ExperimentTracker, Run, RunEndedError, RunNotFoundError
 from mini_mlflow.disk import regular
+from mini_mlflow.disk.layout import RunPaths
+from mini_mlflow.entities import RunAddress, resolve_settings
+from mini_mlflow.writing import ended_snapshots
+from mini_mlflow.writing.amending import amend_at
+from mini_mlflow.writing.operations import batch_submission
 from steps import changing_when_forked, follow
 from whole_tree import check_whole_tree
 
@@ -212,6 +218,42 @@ def test_writer_between_any_two_looks_of_a_reader_shows_before_or_after(
         if not acted:
             break
     assert at > 1
+
+
+def test_reader_that_began_before_an_end_sees_what_was_changed_after_it_whole_or_not_at_all(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changed the run was cut short once its snapshot stood: of two documents, one had followed it."""
+    write = ended_snapshots._write
+
+    def follow_half(paths: RunPaths, documents: Any, sync: bool) -> None:
+        write(paths, documents if sync else documents[:1], sync)
+        if not sync:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), paths.folder)
+
+    monkeypatch.setattr(ended_snapshots, "_write", follow_half)
+    reader = _OvertakenOs()
+    monkeypatch.setattr(regular, "os", reader)
+    seen = []
+    for at in range(1, MOST_STEPS):
+        root = os.path.join(folder, str(at))
+        run = ExperimentTracker(runs_dir=root).start_run(run_id=RUN_ID)
+        run.log_params({"a": 1, "b": 1})
+        done: List[bool] = []
+
+        def end_and_change(root: str = root, run: Run = run, done: List[bool] = done) -> None:
+            run.end()
+            changed = batch_submission(params={"a": 2, "b": 2})
+            amend_at(RunAddress(root, 0, RUN_ID), resolve_settings(), changed)
+            done.append(True)
+
+        reader.arm(at, end_and_change)
+        seen.append(ExperimentTracker(runs_dir=root).get_run(RUN_ID)["params"])
+        reader.arm(0, lambda: None)
+        if not done:
+            run.end()
+            break
+    assert {(params["a"], params["b"]) for params in seen} == {(1, 1), (2, 2)}
 
 
 def comparable(seen: Any) -> Any:
